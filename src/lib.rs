@@ -5,4 +5,18 @@
 
 #[macro_use]
 pub mod plan;
+pub mod alert;
+pub mod config;
+pub mod dispatch;
 pub mod forklift;
+pub mod metrics;
+pub mod policy;
+pub mod store;
+
+pub mod archive;
+pub mod http;
+pub mod notify;
+pub mod watch;
+
+pub mod app;
+pub mod cli;

@@ -206,10 +206,7 @@ impl Reader {
         let shape = self.take(field, value)?;
         let reasons = self.list(field, shape.reasons);
         let reasons: Vec<&str> = reasons.iter().map(Text::as_str).collect();
-        Some(VmError {
-            phase: self.text(field, shape.phase),
-            reasons: self.texts.share(reasons.join("; ").into()),
-        })
+        Some(VmError { phase: self.text(field, shape.phase), reasons: self.texts.share(reasons.join("; ").into()) })
     }
 
     fn steps(&mut self, pipeline: List<shapes::Step>) -> Box<[Step]> {

@@ -68,7 +68,7 @@ pub enum Fact {
     },
 }
 
-/// The facts that lead from `old` to `new`, most general first; at least one of them is given.
+/// The facts that lead from `old` to `new`, those about VMs before those about the plan; at least one of them is given.
 pub fn diff(old: Option<&PlanState>, new: Option<&PlanState>, at: Time) -> Vec<Event> {
     let Some(plan) = new.or(old).map(|state| state.plan.key.clone()) else { return Vec::new() };
     let facts = match (old, new) {
@@ -89,19 +89,6 @@ fn changes(old: &PlanState, new: &PlanState) -> Vec<Fact> {
     if attempts > old.plan.attempts.len() {
         facts.push(Fact::Attempt { number: attempts });
     }
-    if old.phase != new.phase {
-        facts.push(Fact::Phase { from: old.phase, to: new.phase });
-    }
-    for flag in Flag::ALL.iter().copied() {
-        match (old.flags.has(flag), new.flags.has(flag)) {
-            (false, true) => facts.push(Fact::Raised { flag }),
-            (true, false) => facts.push(Fact::Lowered { flag }),
-            (true, true) | (false, false) => {}
-        }
-    }
-    if old.cutover() != new.cutover() && new.phase.is_executing() {
-        facts.push(Fact::Cutover { at: new.cutover() });
-    }
     for (position, (vm, state)) in new.plan.vms.iter().zip(&new.vms).enumerate() {
         let same = |other: &super::Vm| other.id == vm.id && other.name == vm.name;
         let position = match old.plan.vms.get(position) {
@@ -120,6 +107,19 @@ fn changes(old: &PlanState, new: &PlanState) -> Vec<Fact> {
                 },
             });
         }
+    }
+    if old.phase != new.phase {
+        facts.push(Fact::Phase { from: old.phase, to: new.phase });
+    }
+    for flag in Flag::ALL.iter().copied() {
+        match (old.flags.has(flag), new.flags.has(flag)) {
+            (false, true) => facts.push(Fact::Raised { flag }),
+            (true, false) => facts.push(Fact::Lowered { flag }),
+            (true, true) | (false, false) => {}
+        }
+    }
+    if old.cutover() != new.cutover() && new.phase.is_executing() {
+        facts.push(Fact::Cutover { at: new.cutover() });
     }
     facts
 }

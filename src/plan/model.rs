@@ -28,6 +28,9 @@ impl Key {
 
 impl std::fmt::Display for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.namespace.is_empty() {
+            return f.pad(&self.name);
+        }
         f.pad(&format!("{}/{}", self.namespace, self.name))
     }
 }
@@ -140,7 +143,11 @@ impl Plan {
             MigrationType::Conversion => MigrationType::Conversion,
             MigrationType::Live => MigrationType::Live,
             MigrationType::Cold | MigrationType::Warm | MigrationType::Unknown => {
-                if self.is_warm() { MigrationType::Warm } else { MigrationType::Cold }
+                if self.is_warm() {
+                    MigrationType::Warm
+                } else {
+                    MigrationType::Cold
+                }
             }
         }
     }

@@ -39,10 +39,7 @@ closed_enum! {
 impl PlanPhase {
     /// Whether an attempt is under way.
     pub fn is_executing(self) -> bool {
-        matches!(
-            self,
-            Self::Pending | Self::Running | Self::WarmRunning | Self::CutoverScheduled | Self::CuttingOver
-        )
+        matches!(self, Self::Pending | Self::Running | Self::WarmRunning | Self::CutoverScheduled | Self::CuttingOver)
     }
 }
 

@@ -154,7 +154,11 @@ fn step_of(stage: Stage, warm: bool) -> Option<StepName> {
         | Stage::WaitForDataVolumesStatus
         | Stage::ConvertOpenstackSnapshot => StepName::DiskTransfer,
         Stage::StorePowerState | Stage::PowerOffSource | Stage::WaitForPowerOff => {
-            if warm { StepName::Cutover } else { StepName::Initialize }
+            if warm {
+                StepName::Cutover
+            } else {
+                StepName::Initialize
+            }
         }
         Stage::RemovePenultimateSnapshot
         | Stage::WaitForPenultimateSnapshotRemoval

@@ -11,6 +11,11 @@ use std::time::Duration;
 pub struct Time(NonZeroU32);
 
 impl Time {
+    /// The first instant that can be told.
+    pub const MIN: Self = Self(NonZeroU32::MIN);
+    /// The last instant that can be told, in 2106.
+    pub const MAX: Self = Self(NonZeroU32::MAX);
+
     /// The instant `seconds` after 1970; `None` outside the range that four bytes hold.
     pub fn from_unix(seconds: i64) -> Option<Self> {
         u32::try_from(seconds).ok().and_then(NonZeroU32::new).map(Self)

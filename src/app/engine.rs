@@ -1,0 +1,264 @@
+//! The body of the loop: one observation in, what changed out. No IO, so that tests and one-shot commands drive it as the
+//! daemon does.
+//!
+//! Owned by the loop in `app`; `cli` uses it for `render`. It owns the store, the alerts, what was told, the decisions and the
+//! rendered lines. Everything is computed from the current objects; nothing is queued in it.
+
+use crate::alert::Alerts;
+use crate::archive::Decided;
+use crate::config::Config;
+use crate::dispatch::{Send, Told};
+use crate::forklift::Issue;
+use crate::http::View;
+use crate::metrics::{Cache, Own, PlanContext, label_name};
+use crate::plan::{Event, Key, Kind, Text, Time};
+use crate::policy::{self, Decision, Policy};
+use crate::store::{Changes, Store};
+use crate::watch::{Observation, Seen};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What the loop knows.
+pub struct Engine {
+    store: Store,
+    alerts: Alerts,
+    told: Told,
+    receivers: Vec<Text>,
+    policy: Option<Policy>,
+    decisions: imbl::OrdMap<Key, Decision>,
+    /// When to decide again about a plan that does not change.
+    deadlines: BTreeSet<(Time, Key)>,
+    cache: Cache,
+    shown_labels: Vec<(String, String)>,
+    alert_settings: crate::alert::Settings,
+    own: Arc<Own>,
+    synced: bool,
+    at: Option<Time>,
+    /// Oddities that were named already: each is named once.
+    named: BTreeSet<String>,
+}
+
+/// What an observation led to.
+#[derive(Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// What happened to plans.
+    pub events: Vec<Event>,
+    /// Notifications that are due.
+    pub sends: Vec<Send>,
+    /// Decisions of the archive policy that are new.
+    pub decisions: Vec<Decided>,
+    /// What is odd about the input, each thing once.
+    pub oddities: Vec<String>,
+    /// Alerts that fired at the start and are not told.
+    pub baseline: Option<usize>,
+}
+
+impl Engine {
+    /// An engine that has seen nothing.
+    pub fn new(config: &Config, own: Arc<Own>) -> Self {
+        let shown_labels = config.metrics.plan_labels.iter().map(|label| (label.clone(), label_name(label))).collect();
+        let alert_settings = config.alerts.settings();
+        Self {
+            store: Store::default(),
+            alerts: Alerts::new(alert_settings.clone()),
+            told: Told::default(),
+            receivers: if config.notify.log { vec!["log".into()] } else { Vec::new() },
+            policy: config.archive.policy(),
+            decisions: imbl::OrdMap::new(),
+            deadlines: BTreeSet::new(),
+            cache: Cache::default(),
+            shown_labels,
+            alert_settings,
+            own,
+            synced: false,
+            at: None,
+            named: BTreeSet::new(),
+        }
+    }
+
+    /// Takes an observation.
+    pub fn observe(&mut self, observation: Observation) -> Outcome {
+        let Observation { at, what } = observation;
+        let mut outcome = Outcome::default();
+        self.at = Some(at);
+        self.own.set_last_observation(at);
+        let changes = match what {
+            Seen::Applied(decoded) => {
+                let kind = decoded.object.kind();
+                self.own.count_observation(kind, "applied");
+                self.name_issues(kind, decoded.object.key(), &decoded.issues, &mut outcome);
+                self.store.apply(decoded.object, at)
+            }
+            Seen::Unreadable(kind, key, reason) => {
+                self.own.count_observation(kind, "unreadable");
+                self.name(format!("{kind} {key} cannot be decoded: {reason}"), &mut outcome);
+                self.store.unreadable(kind, key, at)
+            }
+            Seen::Deleted(kind, key) => {
+                self.own.count_observation(kind, "deleted");
+                self.store.delete(kind, &key, at)
+            }
+            Seen::BadInput(origin, reason) => {
+                self.own.count_bad_input();
+                let colon = if origin.is_empty() { "" } else { ": " };
+                self.name(format!("{origin}{colon}{reason}"), &mut outcome);
+                Changes::default()
+            }
+            Seen::RelistBegins(kind) => {
+                self.store.relist_begins(kind);
+                Changes::default()
+            }
+            Seen::RelistEnds(kind) => self.store.relist_ends(kind, at),
+            Seen::Synced => {
+                if !self.synced {
+                    self.synced = true;
+                    outcome.baseline = Some(self.told.baseline(&self.alerts, &self.receivers));
+                }
+                Changes::default()
+            }
+            Seen::Restarted => {
+                self.restart();
+                Changes::default()
+            }
+            Seen::Ended => Changes::default(),
+        };
+        self.follow(changes, at, &mut outcome);
+        outcome
+    }
+
+    /// Decides anew what is due at `now`, though nothing was observed.
+    pub fn tick(&mut self, now: Time) -> Outcome {
+        let mut outcome = Outcome::default();
+        while let Some((at, key)) = self.deadlines.first().cloned() {
+            if at > now {
+                break;
+            }
+            self.deadlines.remove(&(at, key.clone()));
+            self.conclude(&key, now, &mut outcome);
+        }
+        outcome
+    }
+
+    /// When [`Engine::tick`] has something to do.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// Whether everything that was there at the start has been seen.
+    pub fn is_synced(&self) -> bool {
+        self.synced
+    }
+
+    /// A consistent view for readers.
+    pub fn view(&self) -> View {
+        let snapshot = self.store.snapshot();
+        let exposition = self.cache.exposition();
+        for (kind, number) in [
+            (Kind::Plan, snapshot.plans.len()),
+            (Kind::Migration, snapshot.migrations),
+            (Kind::Provider, snapshot.providers.len()),
+        ] {
+            self.own.set_objects(kind, number);
+        }
+        self.own.set_unreadable(snapshot.unreadable);
+        self.own.set_synced(self.synced);
+        self.own.set_samples(exposition.samples());
+        View { snapshot, exposition, decisions: self.decisions.clone(), synced: self.synced, at: self.at }
+    }
+
+    /// Forgets all that was observed: the recording starts again.
+    fn restart(&mut self) {
+        self.store = Store::default();
+        self.alerts = Alerts::new(self.alert_settings.clone());
+        self.told = Told::default();
+        self.decisions = imbl::OrdMap::new();
+        self.deadlines.clear();
+        self.cache = Cache::default();
+        self.synced = false;
+    }
+
+    fn follow(&mut self, changes: Changes, at: Time, outcome: &mut Outcome) {
+        for key in &changes.providers {
+            match self.store.provider(key) {
+                Some(provider) => self.cache.put_provider(provider),
+                None => self.cache.remove_provider(key),
+            }
+        }
+        for key in &changes.plans {
+            self.conclude(key, at, outcome);
+        }
+        outcome.events = changes.events;
+        if self.synced && !changes.plans.is_empty() {
+            outcome.sends = self.told.due(&self.alerts, &self.receivers);
+        }
+        if !changes.plans.is_empty() {
+            self.count_alerts();
+        }
+    }
+
+    /// Evaluates, decides about and renders one plan.
+    fn conclude(&mut self, key: &Key, now: Time, outcome: &mut Outcome) {
+        let state = self.store.plan(key).cloned();
+        self.alerts.evaluate(key, state.as_deref(), now);
+        let before = self.decisions.get(key).copied();
+        if let Some(at) = before.and_then(Decision::look_again) {
+            self.deadlines.remove(&(at, key.clone()));
+        }
+        let Some(state) = state else {
+            self.decisions.remove(key);
+            self.cache.remove_plan(key);
+            return;
+        };
+        let decision = self.policy.as_ref().map(|policy| policy::decide(&state, policy, now));
+        if let Some(decision) = decision {
+            if let Some(at) = decision.look_again() {
+                self.deadlines.insert((at, key.clone()));
+            }
+            self.decisions.insert(key.clone(), decision);
+            if before != Some(decision) {
+                outcome.decisions.push(Decided { plan: key.clone(), decision });
+            }
+        }
+        self.cache.put_plan(&PlanContext { state: &state, decision, shown_labels: &self.shown_labels });
+    }
+
+    fn count_alerts(&self) {
+        let mut counts: BTreeMap<(&'static str, &'static str), usize> = BTreeMap::new();
+        for rule in crate::alert::RULES {
+            counts.insert((rule.name, self.alert_settings.severity(rule).as_str()), 0);
+        }
+        for alert in self.alerts.firing() {
+            *counts.entry((alert.id.rule, alert.severity.as_str())).or_default() += 1;
+        }
+        for ((rule, severity), number) in counts {
+            self.own.set_alerts(rule, severity, number);
+        }
+    }
+
+    fn name_issues(&mut self, kind: Kind, key: &Key, issues: &[Issue], outcome: &mut Outcome) {
+        for issue in issues {
+            match issue {
+                Issue::WrongType { field } => {
+                    self.own.count_issue(kind, "wrong_type", field);
+                    self.name(format!("{kind} {key}: {field} has a value of the wrong type"), outcome);
+                }
+                Issue::UnknownWord { field, word } => {
+                    self.own.count_issue(kind, "unknown_word", field);
+                    self.name(format!("{kind}s: {field} {word:?} is not known to this version"), outcome);
+                }
+                Issue::Twice { field } => {
+                    self.own.count_issue(kind, "twice", field);
+                    self.name(format!("{kind} {key}: {field} lists a VM twice; the first counts"), outcome);
+                }
+            }
+        }
+    }
+
+    fn name(&mut self, oddity: String, outcome: &mut Outcome) {
+        /// Beyond this number oddities are counted, but not named any more.
+        const MOST_NAMED: usize = 10_000;
+        if self.named.len() < MOST_NAMED && self.named.insert(oddity.clone()) {
+            outcome.oddities.push(oddity);
+        }
+    }
+}

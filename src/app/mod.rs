@@ -1,0 +1,203 @@
+//! Builds the daemon once, supervises it, and stops it in order.
+//!
+//! Called by `cli`, which has read files and environment. One loop owns the model; each output has one task, and none waits
+//! for another: the published view (scrapes), the notifications, the archiver.
+
+mod engine;
+mod journal;
+
+pub use engine::{Engine, Outcome};
+pub use journal::{Journal, Log};
+
+use crate::config::{Config, Source};
+use crate::http::{self, View};
+use crate::metrics::Own;
+use crate::watch::replay::{Pace, Recording};
+use crate::watch::{Clock, Observation, Seen, files, replay};
+use crate::{archive, notify};
+use anyhow::Context;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// Version and commit, as `version` and the build metric tell them.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The commit that was built, where the build knew it.
+pub const COMMIT: &str = match option_env!("MTV_SENTINEL_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
+/// Observations that wait for the loop; a source that is faster waits.
+const QUEUE: usize = 1024;
+
+/// An input that is opened: from here on only its content can be wrong.
+pub enum Input {
+    /// Files, as `kubectl get` prints them.
+    Files(std::path::PathBuf, Duration),
+    /// A recording.
+    Replay(Recording, Pace),
+}
+
+impl Input {
+    /// Opens the source that the configuration names.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is one that this version does not have.
+    pub fn open(config: &Config) -> anyhow::Result<Self> {
+        match &config.general.source {
+            Source::Cluster => anyhow::bail!(
+                "this version cannot watch a live cluster yet; use --source files:PATH with what kubectl get prints, or --source replay:PATH"
+            ),
+            Source::Files(path) => {
+                if path.as_os_str() != "-" {
+                    std::fs::metadata(path).with_context(|| format!("source files:{}", path.display()))?;
+                }
+                Ok(Self::Files(path.clone(), config.files.poll_interval))
+            }
+            Source::Replay(path) => {
+                let recording = Recording::load(path).map_err(anyhow::Error::msg).context("source replay")?;
+                let pace = Pace {
+                    speed: config.replay.speed.0,
+                    until: config.replay.at.0,
+                    repeat: config.replay.repeat,
+                    longest_pause: Duration::MAX,
+                };
+                Ok(Self::Replay(recording, pace))
+            }
+        }
+    }
+
+    fn clock(&self) -> Clock {
+        match self {
+            Self::Files(..) => Clock::Wall,
+            Self::Replay(_, pace) => Clock::recorded(pace.speed),
+        }
+    }
+
+    fn start(self, to: mpsc::Sender<Observation>) -> JoinHandle<anyhow::Result<()>> {
+        tokio::spawn(async move {
+            match self {
+                Self::Files(path, poll) => {
+                    let name = path.display().to_string();
+                    files::follow(path, poll, to).await.with_context(|| format!("source files:{name}"))
+                }
+                Self::Replay(recording, pace) => {
+                    replay::play(recording, pace, to).await;
+                    Ok(())
+                }
+            }
+        })
+    }
+}
+
+/// Runs the daemon on a listener until `stop` is done, then ends answers that are under way and delivers what is due.
+///
+/// # Errors
+/// If the source fails at the start, or a part ends that should not.
+pub async fn run(
+    config: Config,
+    input: Input,
+    listener: TcpListener,
+    journal: Box<dyn Journal>,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let own = Arc::new(Own::new(VERSION, COMMIT));
+    let engine = Engine::new(&config, Arc::clone(&own));
+    let (publish, view) = watch::channel(Arc::new(engine.view()));
+    // Unbounded: both carry changes of single plans, and their tasks do nothing that could block.
+    let (send, due) = mpsc::unbounded_channel();
+    let (decide, decisions) = mpsc::unbounded_channel();
+    let (observe, observations) = mpsc::channel(QUEUE);
+
+    let clock = input.clock();
+    let mut source = input.start(observe);
+    let cluster = config.general.cluster.clone();
+    let notifier = tokio::spawn(notify::deliver(cluster, Arc::clone(&own), due));
+    let archiver = tokio::spawn(archive::dry_run(decisions));
+    let (stop_http, http_stopped) = watch::channel(false);
+    let server = http::Server::new(&config, VERSION, view, own);
+    let mut server = tokio::spawn(http::serve(listener, server, http_stopped));
+    let outputs = Outputs { publish, send, decide, journal };
+    let mut main_loop = tokio::spawn(run_loop(engine, clock, observations, outputs));
+
+    let result = tokio::select! {
+        () = stop => Ok(()),
+        ended = &mut source => match ended {
+            Ok(Ok(())) => Err(anyhow::anyhow!("the source ended")),
+            Ok(Err(error)) => Err(error),
+            Err(error) => Err(anyhow::Error::new(error).context("the source")),
+        },
+        ended = &mut main_loop => Err(anyhow::anyhow!("the loop ended: {ended:?}")),
+        ended = &mut server => Err(anyhow::anyhow!("the HTTP server ended: {ended:?}")),
+    };
+    if result.is_ok() {
+        tracing::info!("stopping");
+    }
+    // In order: nothing new comes in, the loop ends, what is due is delivered, and answers that are under way are finished.
+    source.abort();
+    if !main_loop.is_finished() {
+        let _ = main_loop.await;
+    }
+    let _ = stop_http.send(true);
+    let _ = tokio::join!(notifier, archiver);
+    if !server.is_finished() {
+        let _ = server.await;
+    }
+    result
+}
+
+/// Where the loop's results go.
+struct Outputs {
+    publish: watch::Sender<Arc<View>>,
+    send: mpsc::UnboundedSender<crate::dispatch::Send>,
+    decide: mpsc::UnboundedSender<archive::Decided>,
+    journal: Box<dyn Journal>,
+}
+
+impl Outputs {
+    fn write(&mut self, outcome: Outcome) {
+        self.journal.write(&outcome);
+        // The receivers are gone only when the program stops.
+        for send in outcome.sends {
+            let _ = self.send.send(send);
+        }
+        for decided in outcome.decisions {
+            let _ = self.decide.send(decided);
+        }
+    }
+}
+
+/// The loop: observations in, conclusions out; a view is published after each batch. Ends with the source.
+async fn run_loop(
+    mut engine: Engine,
+    mut clock: Clock,
+    mut observations: mpsc::Receiver<Observation>,
+    mut outputs: Outputs,
+) {
+    let mut batch = Vec::new();
+    loop {
+        let deadline = engine.next_deadline().and_then(|at| clock.until(at));
+        let timer = tokio::time::sleep(deadline.unwrap_or(Duration::MAX));
+        tokio::select! {
+            received = observations.recv_many(&mut batch, QUEUE) => {
+                if received == 0 {
+                    return;
+                }
+                for observation in batch.drain(..) {
+                    clock.observe(observation.at, observation.what == Seen::Ended);
+                    outputs.write(engine.observe(observation));
+                }
+            }
+            () = timer, if deadline.is_some() => {
+                if let Some(now) = clock.now() {
+                    outputs.write(engine.tick(now));
+                }
+            }
+        }
+        outputs.publish.send_replace(Arc::new(engine.view()));
+    }
+}

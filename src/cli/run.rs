@@ -1,0 +1,62 @@
+//! `run`: the daemon.
+
+use super::{ConfigArgs, Failure, log};
+use crate::app::{self, Input, Journal, Log};
+use crate::config::Config;
+use anyhow::Context;
+use clap::Args;
+use std::net::SocketAddr;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(Args, Clone, Default)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Address and port to listen on, such as 127.0.0.1:8497; port 0 takes any
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// What to log: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// How to log: text or json
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+}
+
+pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
+    let flags = vec![("http.listen", args.listen), ("log.level", args.log_level), ("log.format", args.log_format)];
+    let config = args.config.load(flags)?;
+    log::init(&config.log);
+    let input = Input::open(&config)?;
+    daemon(config, input, Box::new(Log), |address| {
+        tracing::info!(%address, version = app::VERSION, "listening");
+    })
+}
+
+/// Runs the daemon until SIGTERM or SIGINT.
+pub(super) fn daemon(
+    config: Config,
+    input: Input,
+    journal: Box<dyn Journal>,
+    listening: impl FnOnce(SocketAddr),
+) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
+    runtime.block_on(async {
+        let wanted = config.http.listen.0;
+        let listener = TcpListener::bind(wanted).await.with_context(|| {
+            format!("cannot listen on {wanted}; --listen takes another address, and port 0 any free port")
+        })?;
+        listening(listener.local_addr().context("the address that is listened on")?);
+        let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+        let stop = async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        app::run(config, input, listener, journal, stop).await
+    })?;
+    Ok(())
+}

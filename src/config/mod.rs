@@ -1,0 +1,119 @@
+//! The configuration: defaults, then a YAML file, then the environment, then flags.
+//!
+//! Called by `cli`, which reads the file and the environment. Pure: text in, a [`Config`] or **all** errors out. One file per
+//! section; a new key is one field of one `section!`, from which its default, its documentation, its check and the sample
+//! file come.
+
+mod alerts;
+mod archive;
+mod files;
+mod http;
+mod layers;
+mod log;
+mod metrics;
+mod notify;
+mod replay;
+mod section;
+mod setting;
+mod source;
+
+pub use alerts::AlertsConfig;
+pub use archive::{ArchiveConfig, ArchiveMode};
+pub use files::FilesConfig;
+pub use http::HttpConfig;
+pub use layers::{ENV_PREFIX, Layers};
+pub use log::{LogConfig, LogFormat, LogLevel};
+pub use metrics::MetricsConfig;
+pub use notify::NotifyConfig;
+pub use replay::ReplayConfig;
+pub use section::{Errors, Problem};
+pub use setting::Secret;
+pub use source::Source;
+
+use section::{Reader, Section, section};
+
+section! {
+    /// The keys that stand in no section.
+    pub struct General {
+        /// Name of the cluster, told in every message; empty for none.
+        cluster: String = "\"\"",
+        /// Where objects come from: cluster, files:PATH (a file, a folder, or - for standard input) or replay:PATH.
+        source: Source = "cluster",
+    }
+}
+
+macro_rules! config {
+    ($($field:ident: $type:ty, $doc:literal;)+) => {
+        /// The effective configuration.
+        #[derive(Clone, Debug)]
+        pub struct Config {
+            /// The keys that stand in no section.
+            pub general: General,
+            $(#[doc = $doc] pub $field: $type,)+
+        }
+
+        impl Config {
+            /// Merges the layers and checks everything.
+            ///
+            /// # Errors
+            /// All that is wrong, each with its path, the value, where it comes from and what is accepted.
+            pub fn load(layers: Layers) -> Result<Self, Errors> {
+                let (figment, mut errors) = layers.merge();
+                let mut root = Reader::root(&figment, &mut errors);
+                $(let mut $field = root.section(stringify!($field));)+
+                let general = General::read(&mut root);
+                root.finish();
+                $(let $field = { let section = <$type>::read(&mut $field.open(&figment, &mut errors)); section };)+
+                let config = Self { general, $($field),+ };
+                config.check(&mut errors);
+                if errors.is_empty() { Ok(config) } else { Err(errors) }
+            }
+
+            /// The configuration as YAML, with every key; secrets are not shown.
+            pub fn show(&self) -> String {
+                let mut page = String::new();
+                section::show(&mut page, "", &self.general, false);
+                $(page.push_str(concat!(stringify!($field), ":\n")); section::show(&mut page, "  ", &self.$field, false);)+
+                page
+            }
+
+            /// The sample file: every key with its default, each below its documentation.
+            pub fn sample() -> String {
+                let mut page = SAMPLE_HEAD.to_owned();
+                // The defaults are checked by a test; were they wrong, the sample would be empty below its head.
+                if let Ok(defaults) = Self::load(Layers::default()) {
+                    section::show(&mut page, "", &defaults.general, true);
+                    $(
+                        page.push_str(concat!("\n# ", $doc, "\n", stringify!($field), ":\n"));
+                        section::show(&mut page, "  ", &defaults.$field, true);
+                    )+
+                }
+                page
+            }
+        }
+    };
+}
+
+config! {
+    log: LogConfig, "What is written to standard error.";
+    http: HttpConfig, "The HTTP listener: metrics, probes, API.";
+    metrics: MetricsConfig, "What is exported.";
+    alerts: AlertsConfig, "Which rules hold, and how urgent they are.";
+    notify: NotifyConfig, "Who is told.";
+    archive: ArchiveConfig, "What happens to plans that have succeeded.";
+    files: FilesConfig, "The source files:PATH.";
+    replay: ReplayConfig, "The source replay:PATH.";
+}
+
+const SAMPLE_HEAD: &str = "\
+# Every key of mtv-sentinel with its default. Made by `make docs`.
+# The environment goes before this file: MTV_SENTINEL__SECTION__KEY, as in MTV_SENTINEL__HTTP__LISTEN; flags go before both.
+";
+
+impl Config {
+    /// What concerns more than one key.
+    fn check(&self, errors: &mut Errors) {
+        self.metrics.check(errors);
+        self.http.check(errors);
+    }
+}

@@ -1,0 +1,206 @@
+//! The types of value that a key can have: what each accepts, and how it is written.
+
+use figment::value::{Num, Value};
+use secrecy::{ExposeSecret, SecretString};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The type of a key.
+pub(super) trait Setting: Sized + Default {
+    /// What it accepts, in words that complete "it takes …".
+    const ACCEPTS: &'static str;
+    /// Whether the value must not be shown.
+    const SECRET: bool = false;
+    /// Whether an empty value means something.
+    const OPTIONAL: bool = false;
+    /// The value; the error says more than `ACCEPTS`, or nothing.
+    fn parse(value: &Value) -> Result<Self, String>;
+    /// The value as YAML.
+    fn show(&self) -> String;
+}
+
+/// A value that is written as a text. Numbers are taken too: a text that looks like one reaches us as one.
+pub(super) fn text(value: &Value) -> Result<String, String> {
+    match value {
+        Value::String(_, text) => Ok(text.clone()),
+        Value::Char(_, c) => Ok(c.to_string()),
+        Value::Bool(_, flag) => Ok(flag.to_string()),
+        Value::Num(_, Num::F64(number)) => Ok(number.to_string()),
+        Value::Num(_, number) => number
+            .to_u128()
+            .map(|n| n.to_string())
+            .or_else(|| number.to_i128().map(|n| n.to_string()))
+            .ok_or_else(String::new),
+        Value::Empty(..) => Ok(String::new()),
+        Value::Dict(..) | Value::Array(..) => Err(String::new()),
+    }
+}
+
+fn yaml_text(text: &str) -> String {
+    // A JSON text is a YAML text.
+    serde_json::Value::from(text).to_string()
+}
+
+/// A text as YAML, in quotes only where it would be read as something else.
+fn plain_yaml(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
+    let word =
+        text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/') && text.chars().all(plain) && !text.ends_with(':');
+    let read_back = serde_saphyr::from_str::<serde_json::Value>(text).ok();
+    if word && read_back == Some(serde_json::Value::from(text)) { text.to_owned() } else { yaml_text(text) }
+}
+
+impl Setting for String {
+    const ACCEPTS: &'static str = "a text";
+    fn parse(value: &Value) -> Result<Self, String> {
+        text(value)
+    }
+    fn show(&self) -> String {
+        plain_yaml(self)
+    }
+}
+
+impl Setting for bool {
+    const ACCEPTS: &'static str = "true or false";
+    fn parse(value: &Value) -> Result<Self, String> {
+        value.to_bool().ok_or_else(String::new)
+    }
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// A count above zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count(pub u32);
+
+impl Setting for Count {
+    const ACCEPTS: &'static str = "a whole number from 1 to 1000000";
+    fn parse(value: &Value) -> Result<Self, String> {
+        let number = value.to_u128().and_then(|number| u32::try_from(number).ok());
+        number.filter(|number| (1..=1_000_000).contains(number)).map(Self).ok_or_else(String::new)
+    }
+    fn show(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// A factor above zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Factor(pub f64);
+
+impl Setting for Factor {
+    const ACCEPTS: &'static str = "a number above 0, at most 1000000";
+    fn parse(value: &Value) -> Result<Self, String> {
+        let number = text(value)?.parse::<f64>().map_err(|_| String::new())?;
+        if number > 0.0 && number <= 1e6 { Ok(Self(number)) } else { Err(String::new()) }
+    }
+    fn show(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+impl Setting for Duration {
+    const ACCEPTS: &'static str = "a duration such as 30s, 5m, 12h, 30d or 1h 30m";
+    fn parse(value: &Value) -> Result<Self, String> {
+        humantime::parse_duration(&text(value)?).map_err(|error| error.to_string())
+    }
+    fn show(&self) -> String {
+        humantime::format_duration(*self).to_string().replace("days", "d").replace("day", "d")
+    }
+}
+
+/// An address to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address(pub SocketAddr);
+
+impl Default for Address {
+    fn default() -> Self {
+        Self(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+}
+
+impl Setting for Address {
+    const ACCEPTS: &'static str = "an address with a port, such as 0.0.0.0:8497, [::]:8497 or :8497";
+    fn parse(value: &Value) -> Result<Self, String> {
+        let text = text(value)?;
+        let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.replace("localhost", "127.0.0.1") };
+        full.parse().map(Self).map_err(|_| String::new())
+    }
+    fn show(&self) -> String {
+        plain_yaml(&self.0.to_string())
+    }
+}
+
+impl Setting for Vec<String> {
+    const ACCEPTS: &'static str = "a list of texts";
+    fn parse(value: &Value) -> Result<Self, String> {
+        match value {
+            Value::Array(_, items) => items.iter().map(text).collect(),
+            Value::Empty(..) => Ok(Vec::new()),
+            Value::String(_, text) => {
+                Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
+            }
+            Value::Char(..) | Value::Bool(..) | Value::Num(..) | Value::Dict(..) => Err(String::new()),
+        }
+    }
+    fn show(&self) -> String {
+        format!("[{}]", self.iter().map(|item| plain_yaml(item)).collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl Setting for Option<PathBuf> {
+    const ACCEPTS: &'static str = "the path of a file, or nothing";
+    const OPTIONAL: bool = true;
+    fn parse(value: &Value) -> Result<Self, String> {
+        Ok(Some(text(value)?).filter(|path| !path.is_empty()).map(PathBuf::from))
+    }
+    fn show(&self) -> String {
+        yaml_text(&self.as_ref().map(|path| path.display().to_string()).unwrap_or_default())
+    }
+}
+
+/// A secret, or none. It is never shown; a secret in a file is better than one in the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Secret(Option<SecretString>);
+
+impl Secret {
+    /// The secret, for the one who compares or sends it.
+    pub fn expose(&self) -> Option<&str> {
+        self.0.as_ref().map(ExposeSecret::expose_secret)
+    }
+}
+
+impl Setting for Secret {
+    const ACCEPTS: &'static str = "a secret text, or nothing";
+    const SECRET: bool = true;
+    const OPTIONAL: bool = true;
+    fn parse(value: &Value) -> Result<Self, String> {
+        Ok(Self(Some(text(value)?).filter(|secret| !secret.is_empty()).map(SecretString::from)))
+    }
+    fn show(&self) -> String {
+        yaml_text(if self.0.is_some() { "<secret>" } else { "" })
+    }
+}
+
+/// Makes a closed enum of words into a setting.
+macro_rules! words {
+    ($name:ident, $accepts:literal) => {
+        impl $crate::config::setting::Setting for $name {
+            const ACCEPTS: &'static str = $accepts;
+            fn parse(value: &figment::value::Value) -> Result<Self, String> {
+                // YAML 1.1 readers take `off` for a boolean; a person who writes it means the word.
+                let word = match value.to_bool() {
+                    Some(false) => "off".to_owned(),
+                    Some(true) | None => $crate::config::setting::text(value)?.to_lowercase(),
+                };
+                Self::ALL.iter().copied().find(|known| known.as_str() == word).ok_or_else(String::new)
+            }
+            fn show(&self) -> String {
+                self.as_str().to_owned()
+            }
+        }
+    };
+}
+pub(super) use words;

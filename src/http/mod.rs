@@ -1,0 +1,35 @@
+//! The HTTP listener: metrics, probes, API. Read-only.
+//!
+//! Run by `app` as one task. It sees the published [`View`] and nothing else of the model, and never imports `watch`, `notify`
+//! or `archive`. `routes` says what there is, `negotiate` which form a scrape gets, `api` what the JSON looks like, `server`
+//! holds the limits.
+
+mod api;
+mod auth;
+mod negotiate;
+mod pages;
+mod routes;
+mod server;
+
+pub use negotiate::{Negotiated, negotiate};
+pub use server::{Server, serve};
+
+use crate::metrics::Exposition;
+use crate::plan::{Key, Time};
+use crate::policy::Decision;
+use crate::store::Snapshot;
+
+/// What the loop publishes: one consistent state of everything.
+#[derive(Debug, Default)]
+pub struct View {
+    /// The objects.
+    pub snapshot: Snapshot,
+    /// The metrics about them.
+    pub exposition: Exposition,
+    /// What the archive policy says of each plan; empty while archiving is off.
+    pub decisions: imbl::OrdMap<Key, Decision>,
+    /// Whether everything that was there at the start has been seen.
+    pub synced: bool,
+    /// The time of the last observation, by the source's clock.
+    pub at: Option<Time>,
+}

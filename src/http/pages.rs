@@ -1,0 +1,55 @@
+//! The landing page, readiness, and the configuration.
+
+use super::Server;
+use super::routes::Answer;
+use hyper::StatusCode;
+
+/// What there is, with links.
+pub(super) fn landing(server: &Server) -> String {
+    let view = server.view();
+    let cluster = if server.cluster.is_empty() { String::new() } else { format!(" of {}", escape(&server.cluster)) };
+    let config =
+        if server.config.is_some() { "<li><a href=\"/config\">/config</a> the effective configuration</li>" } else { "" };
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>mtv-sentinel</title></head><body>\n\
+         <h1>mtv-sentinel {version}</h1>\n<p>Watches the Forklift migration plans{cluster}: {plans} plans, {providers} providers, \
+         {samples} samples.</p>\n<ul>\n\
+         <li><a href=\"/metrics\">/metrics</a> for Prometheus</li>\n\
+         <li><a href=\"/api/v1/plans\">/api/v1/plans</a> every plan as JSON; /api/v1/plans/NAMESPACE/NAME one with its VMs</li>\n\
+         <li><a href=\"/readyz?verbose\">/readyz?verbose</a> and <a href=\"/livez\">/livez</a> for probes</li>\n{config}\
+         </ul>\n</body></html>\n",
+        version = server.version,
+        plans = view.snapshot.plans.len(),
+        providers = view.snapshot.providers.len(),
+        samples = view.exposition.samples(),
+    )
+}
+
+/// Ready once everything that was there at the start has been shown.
+pub(super) fn ready(server: &Server, verbose: bool) -> Answer {
+    let view = server.view();
+    let code = if view.synced { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mark = if view.synced { "[+]" } else { "[-]" };
+    let at = view.at.map_or_else(|| "nothing observed".to_owned(), |at| format!("last observation {at}"));
+    let details = format!(
+        "{mark} source: {plans} plans, {migrations} migrations, {providers} providers, {unreadable} unreadable; {at}\n",
+        plans = view.snapshot.plans.len(),
+        migrations = view.snapshot.migrations,
+        providers = view.snapshot.providers.len(),
+        unreadable = view.snapshot.unreadable,
+    );
+    let verdict = if view.synced { "ok\n" } else { "not ready: the source has not shown everything yet\n" };
+    Answer::text(code, if verbose { details + verdict } else { verdict.to_owned() })
+}
+
+/// The effective configuration, where it is served.
+pub(super) fn config(server: &Server) -> Answer {
+    match &server.config {
+        Some(config) => Answer::new(StatusCode::OK, "application/yaml; charset=utf-8", config.clone()),
+        None => Answer::text(StatusCode::NOT_FOUND, "the configuration is not served; http.expose_config switches it on\n"),
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

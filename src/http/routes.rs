@@ -1,0 +1,194 @@
+//! What there is to ask for, and the answer to each request.
+
+use super::negotiate::negotiate;
+use super::{Server, api, pages};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, VARY, WWW_AUTHENTICATE,
+};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+/// An answer before it is written.
+pub(super) struct Answer {
+    pub(super) code: StatusCode,
+    pub(super) content_type: &'static str,
+    pub(super) body: Bytes,
+    headers: Vec<(hyper::header::HeaderName, HeaderValue)>,
+}
+
+impl Answer {
+    pub(super) fn new(code: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self { code, content_type, body: body.into(), headers: Vec::new() }
+    }
+
+    pub(super) fn text(code: StatusCode, body: impl Into<Bytes>) -> Self {
+        Self::new(code, "text/plain; charset=utf-8", body)
+    }
+
+    pub(super) fn html(body: impl Into<Bytes>) -> Self {
+        Self::new(StatusCode::OK, "text/html; charset=utf-8", body)
+    }
+
+    fn with(mut self, name: hyper::header::HeaderName, value: &'static str) -> Self {
+        self.headers.push((name, HeaderValue::from_static(value)));
+        self
+    }
+}
+
+/// What a path asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Route {
+    Landing,
+    Metrics,
+    Live,
+    Ready,
+    Plans,
+    Plan(String, String),
+    Config,
+    Nothing,
+}
+
+impl Route {
+    fn of(path: &str) -> Self {
+        match path {
+            "/" => Self::Landing,
+            "/metrics" => Self::Metrics,
+            "/livez" | "/healthz" | "/-/healthy" => Self::Live,
+            "/readyz" | "/-/ready" => Self::Ready,
+            "/config" => Self::Config,
+            "/api/v1/plans" => Self::Plans,
+            _ => match path.strip_prefix("/api/v1/plans/").and_then(|rest| rest.split_once('/')) {
+                Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+                    Self::Plan(unescape(namespace), unescape(name))
+                }
+                Some(_) | None => Self::Nothing,
+            },
+        }
+    }
+
+    /// The route in our own metrics: a closed set, whatever is asked for.
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Landing => "/",
+            Self::Metrics => "/metrics",
+            Self::Live => "/livez",
+            Self::Ready => "/readyz",
+            Self::Plans => "/api/v1/plans",
+            Self::Plan(..) => "/api/v1/plans/{namespace}/{name}",
+            Self::Config => "/config",
+            Self::Nothing => "other",
+        }
+    }
+
+    /// Whether it is answered without a token: probes carry none.
+    fn is_open(&self) -> bool {
+        matches!(self, Self::Live | Self::Ready)
+    }
+}
+
+/// Answers a request. HEAD gets the head of what GET would get.
+pub(super) async fn answer<B>(server: Arc<Server>, request: Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let route = Route::of(request.uri().path());
+    let head = request.method() == Method::HEAD;
+    let answer = if !head && request.method() != Method::GET {
+        Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n").with(ALLOW, "GET, HEAD")
+    } else if !route.is_open() && !server.auth.allows(request.headers()).await {
+        Answer::text(StatusCode::UNAUTHORIZED, "a bearer token is needed\n").with(WWW_AUTHENTICATE, "Bearer")
+    } else {
+        match &route {
+            Route::Landing => Answer::html(pages::landing(&server)),
+            Route::Metrics => metrics(&server, request.headers()).await,
+            Route::Live => Answer::text(StatusCode::OK, "ok\n"),
+            Route::Ready => pages::ready(&server, request.uri().query().is_some_and(|query| query.contains("verbose"))),
+            Route::Plans => api::plans(&server),
+            Route::Plan(namespace, name) => api::plan(&server, namespace, name),
+            Route::Config => pages::config(&server),
+            Route::Nothing => Answer::text(StatusCode::NOT_FOUND, "there is nothing here; / lists what there is\n"),
+        }
+    };
+    server.own.count_request(route.label(), answer.code.as_u16());
+    Ok(write(answer, head))
+}
+
+fn write(answer: Answer, head: bool) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(if head { Bytes::new() } else { answer.body.clone() }));
+    *response.status_mut() = answer.code;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(answer.body.len()));
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.extend(answer.headers);
+    response
+}
+
+/// A scrape: packing a large page takes long enough to be done beside the other requests.
+async fn metrics(server: &Arc<Server>, headers: &HeaderMap) -> Answer {
+    // A header may come in several lines, which count as one list.
+    let joined = |name| {
+        let values: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+        (!values.is_empty()).then(|| values.join(","))
+    };
+    let wanted = negotiate(joined(ACCEPT).as_deref(), joined(ACCEPT_ENCODING).as_deref());
+    server.own.count_scrape(wanted.format, wanted.gzip);
+    let (view, own) = (server.view(), server.own.encode());
+    let body = tokio::task::spawn_blocking(move || {
+        if wanted.gzip {
+            view.exposition.gzip(wanted.format, own)
+        } else {
+            Bytes::from(view.exposition.plain(wanted.format, own).concat())
+        }
+    });
+    match body.await {
+        Ok(body) => {
+            let answer =
+                Answer::new(StatusCode::OK, wanted.format.content_type(), body).with(VARY, "Accept, Accept-Encoding");
+            if wanted.gzip { answer.with(CONTENT_ENCODING, "gzip") } else { answer }
+        }
+        Err(error) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("the page could not be made: {error}\n")),
+    }
+}
+
+/// Undoes percent-encoding; what is no valid encoding stays as it is.
+fn unescape(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        match (byte, digits.and_then(|digits| u8::from_str_radix(digits, 16).ok())) {
+            (b'%', Some(decoded)) => {
+                bytes.push(decoded);
+                rest = &after[2..];
+            }
+            (byte, _) => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Route, unescape};
+
+    #[test]
+    fn a_path_with_escapes_names_the_plan_that_it_means() {
+        assert_eq!(Route::of("/api/v1/plans/a%20b/c%2Fd"), Route::Plan("a b".to_owned(), "c/d".to_owned()));
+        assert_eq!(unescape("100%"), "100%");
+        assert_eq!(unescape("%zz%4"), "%zz%4");
+        assert_eq!(unescape("%ff"), "\u{fffd}");
+    }
+
+    #[test]
+    fn a_path_with_too_much_or_too_little_names_nothing() {
+        for path in
+            ["/api/v1/plans/", "/api/v1/plans/a", "/api/v1/plans/a/", "/api/v1/plans//b", "/api/v1/plans/a/b/c", "/metrics/"]
+        {
+            assert_eq!(Route::of(path), Route::Nothing, "{path}");
+        }
+    }
+}

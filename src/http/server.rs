@@ -1,0 +1,110 @@
+//! Accepts connections and keeps their limits. The caller binds the listener and says when to stop.
+
+use super::View;
+use super::auth::Auth;
+use super::routes;
+use crate::config::Config;
+use crate::metrics::Own;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+
+/// The head of a request may have this many bytes, and so many headers.
+const MOST_HEAD_BYTES: usize = 64 * 1024;
+const MOST_HEADERS: usize = 100;
+
+/// What every request may look at.
+#[derive(Debug)]
+pub struct Server {
+    pub(super) view: watch::Receiver<Arc<View>>,
+    pub(super) own: Arc<Own>,
+    pub(super) auth: Auth,
+    pub(super) version: &'static str,
+    pub(super) cluster: String,
+    /// The effective configuration; `None` where it is not served.
+    pub(super) config: Option<String>,
+    connections: usize,
+    header_timeout: Duration,
+    stop_timeout: Duration,
+}
+
+impl Server {
+    /// A server with the limits of the configuration.
+    pub fn new(config: &Config, version: &'static str, view: watch::Receiver<Arc<View>>, own: Arc<Own>) -> Self {
+        Self {
+            version,
+            view,
+            own,
+            auth: Auth::new(&config.http),
+            cluster: config.general.cluster.clone(),
+            config: config.http.expose_config.then(|| config.show()),
+            connections: config.http.max_connections.0 as usize,
+            header_timeout: config.http.header_timeout,
+            stop_timeout: config.http.stop_timeout,
+        }
+    }
+
+    /// What is published now.
+    pub(super) fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.borrow())
+    }
+}
+
+/// Serves until `stop` turns true, then lets answers that are under way end, for as long as the configuration says.
+pub async fn serve(listener: TcpListener, server: Server, mut stop: watch::Receiver<bool>) {
+    let slots = Arc::new(Semaphore::new(server.connections));
+    let server = Arc::new(server);
+    let graceful = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => break,
+            accepted = accept(&listener, &slots) => accepted,
+        };
+        let (stream, slot) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, most likely: it passes when connections end.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let answering = Arc::clone(&server);
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(server.header_timeout)
+            .max_buf_size(MOST_HEAD_BYTES)
+            .max_headers(MOST_HEADERS)
+            .serve_connection(
+                TokioIo::new(stream),
+                service_fn(move |request| routes::answer(Arc::clone(&answering), request)),
+            );
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended");
+            }
+            drop(slot);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(server.stop_timeout, graceful.shutdown()).await.is_err() {
+        tracing::warn!("connections were still open at the end of http.stop_timeout");
+    }
+}
+
+/// A connection, once there is a slot for it.
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> std::io::Result<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.map_err(std::io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, slot))
+}

@@ -1,0 +1,177 @@
+//! The metrics about ourselves, in prometheus-client's registry.
+//!
+//! One row each in [`OWN`], from which they are registered and documented. Counted into by `app`, `http` and `notify`.
+
+use super::format::Format;
+use crate::plan::Kind;
+use prometheus_client::encoding::text::encode_registry;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Metric, Registry};
+
+/// What the reference says of one of our own metrics.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OwnRow {
+    /// Name, without `_total` and `_info`.
+    pub name: &'static str,
+    /// counter, gauge or info.
+    pub kind: &'static str,
+    /// Label names.
+    pub labels: &'static [&'static str],
+    /// What it tells; the encoder adds the full stop.
+    pub help: &'static str,
+}
+
+/// A label set with fixed names.
+type Labels<const N: usize> = [(&'static str, String); N];
+
+macro_rules! own {
+    ($($(#[$doc:meta])* $field:ident: $type:ty = $name:literal, $kind:literal, [$($label:literal),*], $help:literal;)+) => {
+        /// Our own metrics.
+        #[derive(Debug)]
+        pub struct Own { registry: Registry, $($(#[$doc])* $field: $type,)+ }
+
+        /// Every row, in the order of the exposition.
+        pub static OWN: &[OwnRow] = &[
+            OwnRow { name: "mtv_sentinel_build", kind: "info", labels: &["version", "commit"], help: BUILD_HELP },
+            $(OwnRow { name: $name, kind: $kind, labels: &[$($label),*], help: $help },)+
+        ];
+
+        impl Own {
+            /// All at zero.
+            pub fn new(version: &str, commit: &str) -> Self {
+                let mut registry = Registry::default();
+                let build = vec![("version".to_owned(), version.to_owned()), ("commit".to_owned(), commit.to_owned())];
+                registry.register("mtv_sentinel_build", BUILD_HELP, Info::new(build));
+                $(let $field = <$type>::default(); register(&mut registry, $name, $help, &$field);)+
+                let own = Self { registry, $($field),+ };
+                own.start_at_zero();
+                own
+            }
+        }
+    };
+}
+
+const BUILD_HELP: &str = "The version of this program, always 1";
+
+fn register(registry: &mut Registry, name: &str, help: &str, metric: &(impl Metric + Clone)) {
+    registry.register(name, help, metric.clone());
+}
+
+own! {
+    objects: Family<Labels<1>, Gauge> = "mtv_sentinel_objects", "gauge", ["kind"], "Objects that are known";
+    unreadable: Gauge = "mtv_sentinel_unreadable_objects", "gauge", [],
+        "Objects whose latest version cannot be decoded";
+    observations: Family<Labels<2>, Counter> = "mtv_sentinel_observations", "counter", ["kind", "change"],
+        "What the source showed: objects that were applied, deleted, or could not be decoded";
+    decode_issues: Family<Labels<3>, Counter> = "mtv_sentinel_decode_issues", "counter", ["kind", "issue", "field"],
+        "Oddities in objects that were decoded: values of a wrong type, words that this version does not know, VMs listed twice";
+    bad_input: Counter = "mtv_sentinel_source_bad_input", "counter", [],
+        "Pieces of input that are no objects: broken documents, unreadable files";
+    synced: Gauge = "mtv_sentinel_source_synced", "gauge", [], "Whether the source has shown everything once, 1 or 0";
+    last_observation: Gauge = "mtv_sentinel_source_last_observation_timestamp_seconds", "gauge", [],
+        "The time of the last observation, by the source's clock";
+    samples: Gauge = "mtv_sentinel_samples", "gauge", [], "Samples about plans, VMs, providers and the fleet";
+    scrapes: Family<Labels<2>, Counter> = "mtv_sentinel_scrapes", "counter", ["format", "encoding"],
+        "Scrapes that were answered";
+    requests: Family<Labels<2>, Counter> = "mtv_sentinel_http_requests", "counter", ["route", "code"],
+        "HTTP requests that were answered";
+    notifications: Family<Labels<3>, Counter> = "mtv_sentinel_notifications", "counter", ["receiver", "rule", "turn"],
+        "Notifications that were handed to a receiver";
+    alerts: Family<Labels<2>, Gauge> = "mtv_sentinel_alerts", "gauge", ["rule", "severity"], "Alerts that fire";
+}
+
+fn count(value: usize) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+impl Own {
+    /// Label values that are known from the start are there from the start, so that a rate over them misses nothing.
+    fn start_at_zero(&self) {
+        for kind in Kind::ALL {
+            self.set_objects(*kind, 0);
+            for change in ["applied", "deleted", "unreadable"] {
+                let _ = self.observations.get_or_create_owned(&[("kind", kind.to_string()), ("change", change.to_owned())]);
+            }
+        }
+        for format in Format::ALL {
+            for encoding in ["gzip", "identity"] {
+                let labels = [("format", format.as_str().to_owned()), ("encoding", encoding.to_owned())];
+                let _ = self.scrapes.get_or_create_owned(&labels);
+            }
+        }
+    }
+
+    /// The registry in OpenMetrics, without an end.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = encode_registry(&mut text, &self.registry);
+        text
+    }
+
+    /// How many objects of a kind are known.
+    pub fn set_objects(&self, kind: Kind, number: usize) {
+        self.objects.get_or_create_owned(&[("kind", kind.to_string())]).set(count(number));
+    }
+
+    /// How many objects cannot be decoded.
+    pub fn set_unreadable(&self, number: usize) {
+        self.unreadable.set(count(number));
+    }
+
+    /// An object was applied, deleted, or could not be decoded.
+    pub fn count_observation(&self, kind: Kind, change: &'static str) {
+        self.observations.get_or_create_owned(&[("kind", kind.to_string()), ("change", change.to_owned())]).inc();
+    }
+
+    /// An oddity in an object that was decoded.
+    pub fn count_issue(&self, kind: Kind, issue: &'static str, field: &'static str) {
+        let labels = [("kind", kind.to_string()), ("issue", issue.to_owned()), ("field", field.to_owned())];
+        self.decode_issues.get_or_create_owned(&labels).inc();
+    }
+
+    /// A piece of input that is no object.
+    pub fn count_bad_input(&self) {
+        self.bad_input.inc();
+    }
+
+    /// Whether the source has shown everything once.
+    pub fn set_synced(&self, synced: bool) {
+        self.synced.set(synced.into());
+    }
+
+    /// The time of the last observation.
+    pub fn set_last_observation(&self, at: crate::plan::Time) {
+        self.last_observation.set(at.unix().into());
+    }
+
+    /// How many samples the current exposition has.
+    pub fn set_samples(&self, samples: u64) {
+        self.samples.set(i64::try_from(samples).unwrap_or(i64::MAX));
+    }
+
+    /// A scrape was answered.
+    pub fn count_scrape(&self, format: Format, gzip: bool) {
+        let encoding = if gzip { "gzip" } else { "identity" };
+        self.scrapes.get_or_create_owned(&[("format", format.as_str().to_owned()), ("encoding", encoding.to_owned())]).inc();
+    }
+
+    /// A request was answered.
+    pub fn count_request(&self, route: &'static str, code: u16) {
+        self.requests.get_or_create_owned(&[("route", route.to_owned()), ("code", code.to_string())]).inc();
+    }
+
+    /// A notification was handed to a receiver.
+    pub fn count_notification(&self, receiver: &str, rule: &'static str, turn: &'static str) {
+        let labels = [("receiver", receiver.to_owned()), ("rule", rule.to_owned()), ("turn", turn.to_owned())];
+        self.notifications.get_or_create_owned(&labels).inc();
+    }
+
+    /// How many alerts of a rule fire.
+    pub fn set_alerts(&self, rule: &'static str, severity: &'static str, number: usize) {
+        self.alerts.get_or_create_owned(&[("rule", rule.to_owned()), ("severity", severity.to_owned())]).set(count(number));
+    }
+}

@@ -1,0 +1,30 @@
+//! The receiver `log`: a notification is a line of the log. It cannot fail.
+
+use crate::dispatch::{Send, Turn};
+
+pub(super) fn send(cluster: &str, send: &Send) {
+    let alert = &send.alert;
+    match send.turn {
+        Turn::Firing => tracing::warn!(
+            cluster,
+            receiver = %send.receiver,
+            rule = alert.id.rule,
+            severity = alert.severity.as_str(),
+            namespace = %alert.plan.namespace,
+            plan = %alert.plan.name,
+            attempt = alert.id.attempt + 1,
+            since = %alert.since,
+            reason = %alert.reason,
+            "firing"
+        ),
+        Turn::Resolved => tracing::info!(
+            cluster,
+            receiver = %send.receiver,
+            rule = alert.id.rule,
+            namespace = %alert.plan.namespace,
+            plan = %alert.plan.name,
+            attempt = alert.id.attempt + 1,
+            "resolved"
+        ),
+    }
+}
