@@ -108,6 +108,7 @@ config! {
 const SAMPLE_HEAD: &str = "\
 # Every key of mtv-sentinel with its default. Made by `make docs`.
 # The environment goes before this file: MTV_SENTINEL__SECTION__KEY, as in MTV_SENTINEL__HTTP__LISTEN; flags go before both.
+
 ";
 
 impl Config {

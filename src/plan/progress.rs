@@ -51,7 +51,7 @@ pub fn vm_progress(vm: &Vm) -> VmProgress {
 fn ratio(vm: &Vm, copy: Option<&Step>, copied: f64, stopped: bool) -> f64 {
     let copy = copy.filter(|step| step.total > 0);
     let others = vm.steps.iter().filter(|step| copy.is_none_or(|copy| copy.name != step.name));
-    let (sum, count) = others.fold((0.0, 0.0), |(sum, count), step| (sum + fraction(step, stopped), count + 1.0));
+    let (sum, count) = others.fold((0.0, 0.0), |(sum, count), step| (sum + other_fraction(step, stopped), count + 1.0));
     let others = if count > 0.0 { sum / count } else { 0.0 };
     match copy {
         Some(_) => COPY_SHARE * copied + (1.0 - COPY_SHARE) * others,
@@ -64,6 +64,15 @@ fn ratio(vm: &Vm, copy: Option<&Step>, copied: f64, stopped: bool) -> f64 {
 /// storage array copies in it (copy offload). `Cutover` has the full size once more and is not counted.
 fn copy_step(vm: &Vm) -> Option<&Step> {
     [StepName::DiskTransfer, StepName::DiskTransferV2v, StepName::DiskAllocation].into_iter().find_map(|name| vm.step(name))
+}
+
+/// How much of a step beside the copy is done. `DiskAllocation` is `Completed` for a moment and `Pending` again while its
+/// volumes are being bound, so it counts when it has an end.
+fn other_fraction(step: &Step, stopped: bool) -> f64 {
+    match step.name {
+        StepName::DiskAllocation if step.completed.is_none() => 0.0,
+        _ => fraction(step, stopped),
+    }
 }
 
 /// How much of a step is done. A step of a VM that was stopped keeps its numbers, though it may carry an end; one that goes
@@ -137,8 +146,10 @@ fn step_of(stage: Stage, warm: bool) -> Option<StepName> {
         Stage::Started
         | Stage::CreateInitialSnapshot
         | Stage::WaitForInitialSnapshot
-        | Stage::StoreInitialSnapshotDeltas
-        | Stage::CreateDataVolumes => StepName::Initialize,
+        | Stage::StoreInitialSnapshotDeltas => StepName::Initialize,
+        Stage::CreateDataVolumes => {
+            if warm { StepName::DiskTransfer } else { StepName::Initialize }
+        }
         Stage::PreHook => StepName::PreHook,
         Stage::PostHook => StepName::PostHook,
         Stage::PreflightInspection => StepName::PreflightInspection,

@@ -1,0 +1,38 @@
+# Everything that is done with this repository. CI runs `make test` and nothing else.
+
+# Build outputs and tools stay outside the repository.
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mtv-sentinel
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+export MTV_SENTINEL_TOOLS ?= $(CACHE)/tools
+export MTV_SENTINEL_COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+
+# Arguments for `make demo`, such as ARGS='--speed 60 --listen 127.0.0.1:0'.
+ARGS ?=
+RUN = cargo run --quiet --locked --
+
+.DEFAULT_GOAL := help
+.PHONY: demo test lint bench docs tools help
+
+demo: ## Run the daemon on recordings of real campaigns (no cluster needed)
+	@cargo build --locked
+	@$(RUN) demo $(ARGS)
+
+test: tools lint ## Check everything: tools, lints, all tests
+	cargo test --locked
+
+lint: ## Format and lints
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+bench: ## Measure: heap of a plan in memory
+	cargo bench --locked
+
+docs: ## Make the generated files anew
+	$(RUN) metrics --format md > docs/metrics.md
+	$(RUN) check-config --sample > config/mtv-sentinel.yaml
+
+tools: ## Build what the tests need (pinned, outside the repository)
+	@tests/tools/build.sh "$(MTV_SENTINEL_TOOLS)"
+
+help: ## Show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,0 +1,31 @@
+//! Everything that is tested from outside the library, in one crate: each further test binary would link the program again.
+//!
+//! Least powerful method first: pure functions, then recordings, then the HTTP server in this process, then the whole binary.
+
+#![allow(missing_docs, unreachable_pub)]
+
+mod support;
+
+// pure: objects in, conclusions out
+mod config;
+mod decode;
+mod dispatch;
+mod exposition;
+mod phases;
+mod policy;
+mod progress;
+mod store;
+
+// what a real controller wrote
+mod timelines;
+
+// this process, with sockets and files
+mod files;
+mod http;
+
+// the whole program
+mod cli;
+
+// the rules of the house
+mod docs;
+mod tidy;
