@@ -1,1 +1,157 @@
+//! From a plan that fails to what is told to whom.
 
+use crate::support::{minute, plan, recording, recordings};
+use mtv_sentinel::alert::{Alerts, Settings, Severity};
+use mtv_sentinel::app::Engine;
+use mtv_sentinel::config::{Config, Layers};
+use mtv_sentinel::dispatch::{Send, Told, Turn};
+use mtv_sentinel::metrics::Own;
+use mtv_sentinel::plan::{Key, Text};
+use mtv_sentinel::store::Store;
+use mtv_sentinel::watch::{Observation, Seen};
+use serde_json::json;
+use std::fmt::Write;
+use std::sync::Arc;
+
+fn receivers() -> Vec<Text> {
+    vec!["log".into(), "pager".into()]
+}
+
+struct Bench {
+    store: Store,
+    alerts: Alerts,
+    told: Told,
+}
+
+impl Bench {
+    fn new(settings: Settings) -> Self {
+        Self { store: Store::default(), alerts: Alerts::new(settings), told: Told::default() }
+    }
+
+    fn apply(&mut self, conditions: serde_json::Value, attempts: usize) {
+        let history: Vec<_> = (0..attempts).map(|n| json!({"conditions": ["Failed"], "migration": {"uid": format!("run-{n}")}})).collect();
+        let vms = json!([{"id": "vm-1", "name": "one", "completed": 2, "conditions": ["Failed"], "error": {"phase": "Running", "reasons": ["no space"]}}]);
+        let object = plan(json!({"status": {"conditions": conditions, "migration": {"started": 1, "completed": 2, "history": history, "vms": vms}}}));
+        self.store.apply(object, minute(3.0));
+        self.evaluate();
+    }
+
+    fn evaluate(&mut self) {
+        let key = Key::new("ns", "plan");
+        self.alerts.evaluate(&key, self.store.plan(&key).map(|state| &**state), minute(3.0));
+    }
+
+    fn due(&mut self) -> Vec<String> {
+        let told = |send: Send| format!("{} {} {} attempt {}", send.receiver, send.turn, send.alert.id.rule, send.alert.id.attempt);
+        self.told.due(&self.alerts, &receivers()).into_iter().map(told).collect()
+    }
+}
+
+#[test]
+fn a_failure_is_told_once_to_everybody_and_resolved_by_a_retry() {
+    let mut bench = Bench::new(Settings::default());
+    bench.apply(json!(["Ready"]), 0);
+    assert_eq!(bench.due(), [""; 0]);
+    bench.apply(json!(["Failed"]), 1);
+    assert_eq!(bench.due(), ["log firing PlanFailed attempt 0", "pager firing PlanFailed attempt 0"]);
+    assert_eq!(bench.due(), [""; 0], "told once");
+    bench.apply(json!(["Executing"]), 2);
+    assert_eq!(bench.due(), ["log resolved PlanFailed attempt 0", "pager resolved PlanFailed attempt 0"]);
+    bench.apply(json!(["Failed"]), 2);
+    assert_eq!(bench.due(), ["log firing PlanFailed attempt 1", "pager firing PlanFailed attempt 1"], "another attempt is news");
+}
+
+#[test]
+fn a_failure_that_was_there_before_is_not_news_and_neither_is_its_end() {
+    let mut bench = Bench::new(Settings::default());
+    bench.apply(json!(["Failed"]), 1);
+    assert_eq!(bench.told.baseline(&bench.alerts, &receivers()), 1);
+    assert_eq!(bench.due(), [""; 0]);
+    bench.apply(json!(["Succeeded"]), 2);
+    assert_eq!(bench.due(), [""; 0]);
+    bench.apply(json!(["Failed"]), 3);
+    assert_eq!(bench.due().len(), 2);
+}
+
+#[test]
+fn archiving_or_deleting_a_failed_plan_resolves_it() {
+    for delete in [true, false] {
+        let mut bench = Bench::new(Settings::default());
+        bench.apply(json!(["Failed"]), 1);
+        assert_eq!(bench.due().len(), 2);
+        if delete {
+            bench.store.delete(mtv_sentinel::plan::Kind::Plan, &Key::new("ns", "plan"), minute(4.0));
+            bench.evaluate();
+        } else {
+            bench.apply(json!(["Failed", "Archived"]), 1);
+        }
+        assert_eq!(bench.due(), ["log resolved PlanFailed attempt 0", "pager resolved PlanFailed attempt 0"]);
+    }
+}
+
+#[test]
+fn an_alert_says_what_is_wrong_and_since_when_and_the_settings_count() {
+    let mut bench = Bench::new(Settings { off: vec![], severities: [("PlanFailed", Severity::Critical)].into() });
+    bench.apply(json!(["Failed"]), 1);
+    let alert = bench.alerts.firing().next().unwrap();
+    assert_eq!((alert.severity, alert.since, alert.reason.as_str()), (Severity::Critical, minute(2.0), "one: no space"));
+
+    let mut off = Bench::new(Settings { off: vec!["PlanFailed"], ..Settings::default() });
+    off.apply(json!(["Failed"]), 1);
+    assert_eq!(off.alerts.firing().count(), 0);
+}
+
+#[test]
+fn a_plan_with_many_failed_vms_names_ten_and_counts_the_rest() {
+    let vms: Vec<_> = (0..25).map(|n| json!({"id": format!("vm-{n}"), "name": format!("n{n}"), "completed": 2, "conditions": ["Failed"]})).collect();
+    let mut bench = Bench::new(Settings::default());
+    bench.store.apply(plan(json!({"status": {"conditions": ["Failed"], "migration": {"vms": vms}}})), minute(0.0));
+    bench.evaluate();
+    let reason = bench.alerts.firing().next().unwrap().reason.clone();
+    assert!(reason.starts_with("n0: ; n1: ") && reason.ends_with("n9: ; and 15 more"), "{reason}");
+}
+
+fn engine() -> Engine {
+    let environment = vec![("MTV_SENTINEL__ARCHIVE__MODE".to_owned(), "dry-run".to_owned()), ("MTV_SENTINEL__ARCHIVE__SUCCEEDED_OLDER_THAN".to_owned(), "30s".to_owned())];
+    let config = Config::load(Layers { environment, ..Layers::default() }).unwrap();
+    Engine::new(&config, Arc::new(Own::new("test", "test")))
+}
+
+#[test]
+fn every_recording_tells_its_failures_and_what_would_be_archived() {
+    let mut text = String::new();
+    for name in recordings() {
+        writeln!(text, "{name}").unwrap();
+        let mut engine = engine();
+        for observation in recording(&name).observations(None) {
+            let at = observation.at;
+            for outcome in [engine.tick(at), engine.observe(observation)] {
+                assert_eq!(outcome.oddities, Vec::<String>::new());
+                for send in outcome.sends {
+                    let id = &send.alert.id;
+                    writeln!(text, "  {at} {} {} attempt {} {}: {}", send.alert.plan.name, id.rule, id.attempt, send.turn, send.alert.reason).unwrap();
+                }
+                for decided in outcome.decisions {
+                    if decided.decision.as_str() == "Archive" {
+                        writeln!(text, "  {at} {} {}", decided.plan.name, decided.decision.reason()).unwrap();
+                    }
+                }
+            }
+        }
+    }
+    insta::assert_snapshot!("sends", text);
+}
+
+#[test]
+fn a_recording_that_starts_again_is_told_again() {
+    let mut engine = engine();
+    let recording = recording("b-fail-retry");
+    let play = |engine: &mut Engine| {
+        let sends = recording.observations(None).flat_map(|observation| engine.observe(observation).sends);
+        sends.filter(|send| send.turn == Turn::Firing).count()
+    };
+    assert_eq!(play(&mut engine), 2);
+    engine.observe(Observation { at: minute(0.0), what: Seen::Restarted });
+    assert!(!engine.is_synced() && engine.view().snapshot.plans.is_empty());
+    assert_eq!(play(&mut engine), 2);
+}

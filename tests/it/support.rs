@@ -66,6 +66,8 @@ fn expand(value: &mut Value) {
         Value::Object(fields) => {
             for (name, field) in fields.iter_mut() {
                 match name.as_str() {
+                    // Amounts, one of which is called like a time.
+                    "progress" => {}
                     "conditions" => field.as_array_mut().unwrap().iter_mut().for_each(|c| *c = condition(c)),
                     "started" | "completed" | "cutover" | "start" | "end" | "nextPrecopyAt" | "creationTimestamp" => {
                         *field = timestamp(field);
