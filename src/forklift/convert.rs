@@ -146,7 +146,7 @@ impl Reader {
             labels: labels.into(),
             annotations: annotations.into(),
             owned: matches!(self.take("metadata.ownerReferences", metadata.owner_references), Some(Presence(true))),
-            spec_type: self.word("spec.type", spec.r#type, MigrationType::parse, MigrationType::Unknown),
+            spec_type: self.migration_type(spec.r#type),
             spec_warm: self.take("spec.warm", spec.warm).unwrap_or_default(),
             archived: self.take("spec.archived", spec.archived).unwrap_or_default(),
             source: self.reference("spec.provider.source", providers.source).key,
@@ -158,6 +158,17 @@ impl Reader {
             completed: self.take("status.migration.completed", latest.completed),
             attempts: self.attempts(latest.history),
             vms: self.vms(latest.vms),
+        }
+    }
+
+    /// A plan without a type is cold, unless it is warm by the older field.
+    fn migration_type(&mut self, value: Loose<Text>) -> MigrationType {
+        match value {
+            Loose::Absent => MigrationType::Cold,
+            Loose::Is(word) if word.is_empty() => MigrationType::Cold,
+            word @ (Loose::Is(_) | Loose::Wrong) => {
+                self.word("spec.type", word, MigrationType::parse, MigrationType::Unknown)
+            }
         }
     }
 

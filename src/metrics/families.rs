@@ -130,9 +130,9 @@ pub static FAMILIES: &[Family] = &[
         "How many VMs of a plan are in a phase; phases without VMs are left out."),
     family!("migration_plan_progress_ratio", RATIO, P, Plan(|p, out| if let Some(ratio) = p.state.ratio { p.put(out, Value::Float(ratio)) }),
         "How far the latest attempt of a plan has come, 0 to 1, weighed by bytes where they are known."),
-    family!("migration_plan_disk_bytes", BYTES, P, Plan(|p, out| if p.has_run() { p.put(out, Value::Int(p.state.disk_bytes())) }),
-        "The provisioned size of all disks that a plan copies."),
-    family!("migration_plan_transferred_bytes", BYTES, P, Plan(|p, out| if p.has_run() { p.put(out, Value::Int(p.state.transferred_bytes())) }),
+    family!("migration_plan_disk_bytes", BYTES, P, Plan(|p, out| p.bytes(out, p.state.disk_bytes())),
+        "The provisioned size of all disks that a plan copies; absent where none is known."),
+    family!("migration_plan_transferred_bytes", BYTES, P, Plan(|p, out| p.bytes(out, p.state.transferred_bytes())),
         "How much of a plan's disks has been copied; falls when a retry starts over."),
     family!("migration_plan_created_timestamp_seconds", SECONDS, P, Plan(|p, out| p.time(out, p.state.plan.created)),
         "When a plan was created."),
@@ -206,8 +206,11 @@ impl PlanContext<'_> {
         out.maybe(&self.labels(), time.map(Time::unix));
     }
 
-    fn has_run(&self) -> bool {
-        !self.state.plan.vms.is_empty()
+    /// Absent where no size is known, as for a VM.
+    fn bytes(&self, out: &mut Out<'_>, bytes: u64) {
+        if self.state.disk_bytes() > 0 {
+            self.put(out, Value::Int(bytes));
+        }
     }
 
     /// Calls `give` with the labels of each VM; the VMs of an archived plan are history and not exported.

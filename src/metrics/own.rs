@@ -83,6 +83,21 @@ own! {
     alerts: Family<Labels<2>, Gauge> = "mtv_sentinel_alerts", "gauge", ["rule", "severity"], "Alerts that fire";
 }
 
+/// The same page with the samples of each family in order: prometheus-client keeps them in a hash map.
+fn in_order(page: &str) -> String {
+    let is_head = |line: &&str| line.starts_with('#');
+    let lines: Vec<&str> = page.split_inclusive('\n').collect();
+    let mut ordered = String::with_capacity(page.len());
+    for block in lines.chunk_by(|a, b| is_head(a) == is_head(b)) {
+        let mut block = block.to_vec();
+        if !block.first().is_some_and(is_head) {
+            block.sort_unstable();
+        }
+        ordered.extend(block);
+    }
+    ordered
+}
+
 fn count(value: usize) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
@@ -109,7 +124,7 @@ impl Own {
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = encode_registry(&mut text, &self.registry);
-        text
+        in_order(&text)
     }
 
     /// How many objects of a kind are known.

@@ -89,7 +89,7 @@ pub struct Plan {
     pub annotations: Box<[(Text, Text)]>,
     /// Whether another object owns it: a GitOps tool or an operator may write it back.
     pub owned: bool,
-    /// `spec.type`; `Unknown` if absent.
+    /// `spec.type`; `Cold` if absent.
     pub spec_type: MigrationType,
     /// `spec.warm`, the older way to say it.
     pub spec_warm: bool,
@@ -142,13 +142,8 @@ impl Plan {
         match self.spec_type {
             MigrationType::Conversion => MigrationType::Conversion,
             MigrationType::Live => MigrationType::Live,
-            MigrationType::Cold | MigrationType::Warm | MigrationType::Unknown => {
-                if self.is_warm() {
-                    MigrationType::Warm
-                } else {
-                    MigrationType::Cold
-                }
-            }
+            MigrationType::Cold | MigrationType::Warm | MigrationType::Unknown if self.is_warm() => MigrationType::Warm,
+            other @ (MigrationType::Cold | MigrationType::Warm | MigrationType::Unknown) => other,
         }
     }
 

@@ -148,7 +148,11 @@ fn step_of(stage: Stage, warm: bool) -> Option<StepName> {
         | Stage::WaitForInitialSnapshot
         | Stage::StoreInitialSnapshotDeltas => StepName::Initialize,
         Stage::CreateDataVolumes => {
-            if warm { StepName::DiskTransfer } else { StepName::Initialize }
+            if warm {
+                StepName::DiskTransfer
+            } else {
+                StepName::Initialize
+            }
         }
         Stage::PreHook => StepName::PreHook,
         Stage::PostHook => StepName::PostHook,

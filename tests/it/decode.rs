@@ -48,7 +48,10 @@ fn every_field_that_is_read_arrives_in_the_model() {
     assert_eq!(plan.annotations.len(), 1, "annotations of others are not kept");
     let vm = &plan.vms[0];
     let step = &vm.steps[0];
-    assert_eq!((vm.stage, step.name, step.in_mib, step.done, step.total), (Stage::CopyDisks, StepName::DiskTransfer, true, 5, 10));
+    assert_eq!(
+        (vm.stage, step.name, step.in_mib, step.done, step.total),
+        (Stage::CopyDisks, StepName::DiskTransfer, true, 5, 10)
+    );
     assert_eq!((step.tasks[0].precopy, step.note.as_str()), (2, "Pod is running; "));
 }
 
@@ -95,7 +98,9 @@ fn a_word_that_is_new_is_unknown_and_counted_and_no_error() {
 
 #[test]
 fn categories_are_closed_and_an_empty_one_has_a_name() {
-    for (text, category) in [("", Category::None), ("Warning", Category::Warn), ("Warn", Category::Warn), ("Info", Category::Unknown)] {
+    for (text, category) in
+        [("", Category::None), ("Warning", Category::Warn), ("Warn", Category::Warn), ("Info", Category::Unknown)]
+    {
         assert_eq!(Category::parse(text), category, "{text:?}");
     }
 }
@@ -135,7 +140,8 @@ fn an_empty_time_is_none_and_a_broken_one_is_wrong() {
 #[test]
 fn amounts_beyond_four_bytes_are_cut_and_those_below_zero_are_wrong() {
     let mut object = a_plan();
-    object["status"]["migration"]["vms"][0]["pipeline"][0]["progress"] = json!({"completed": -1, "total": 99_999_999_999_u64});
+    object["status"]["migration"]["vms"][0]["pipeline"][0]["progress"] =
+        json!({"completed": -1, "total": 99_999_999_999_u64});
     let step = the_plan(&object).vms[0].steps[0].clone();
     assert_eq!((step.done, step.total), (0, u32::MAX));
 }
@@ -167,9 +173,15 @@ fn every_kind_of_provider_is_known() {
 fn objects_of_other_groups_and_kinds_are_foreign_and_lists_are_lists() {
     let outline = |object: Value| forklift::outline(&serde_json::to_vec(&object).unwrap()).unwrap();
     assert_eq!(outline(json!({"apiVersion": "velero.io/v1", "kind": "Plan", "metadata": {"name": "p"}})), Envelope::Foreign);
-    assert_eq!(outline(json!({"apiVersion": "forklift.konveyor.io/v1beta1", "kind": "Host", "metadata": {"name": "p"}})), Envelope::Foreign);
+    assert_eq!(
+        outline(json!({"apiVersion": "forklift.konveyor.io/v1beta1", "kind": "Host", "metadata": {"name": "p"}})),
+        Envelope::Foreign
+    );
     assert_eq!(outline(json!({"apiVersion": "v1", "kind": "List", "items": []})), Envelope::List);
-    assert_eq!(outline(json!({"apiVersion": "forklift.konveyor.io/v1beta1", "kind": "PlanList", "items": []})), Envelope::List);
+    assert_eq!(
+        outline(json!({"apiVersion": "forklift.konveyor.io/v1beta1", "kind": "PlanList", "items": []})),
+        Envelope::List
+    );
 }
 
 #[test]
@@ -182,7 +194,8 @@ fn an_object_that_cannot_be_decoded_keeps_its_kind_and_key() {
 
 #[test]
 fn an_object_without_a_name_is_refused() {
-    let error = forklift::decode(br#"{"apiVersion":"forklift.konveyor.io/v1beta1","kind":"Plan","metadata":{}}"#).unwrap_err();
+    let error =
+        forklift::decode(br#"{"apiVersion":"forklift.konveyor.io/v1beta1","kind":"Plan","metadata":{}}"#).unwrap_err();
     assert_eq!(error.to_string(), "Plan it has no metadata.name");
 }
 
@@ -209,7 +222,8 @@ fn any_json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 24, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map("[a-zA-Z]{1,8}", inner, 0..4).prop_map(|map| Value::Object(map.into_iter().collect())),
+            prop::collection::btree_map("[a-zA-Z]{1,8}", inner, 0..4)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     })
 }
@@ -276,7 +290,8 @@ fn a_real_object_with_any_field_deleted_or_of_another_type_is_decoded() {
             let other = any_json().new_tree(&mut runner).unwrap().current();
             let path = &all[at];
             // What tells which object it is has to be there.
-            if path.len() <= 2 && matches!(pointer(path).as_str(), "/kind" | "/apiVersion" | "/metadata" | "/metadata/name") {
+            if path.len() <= 2 && matches!(pointer(path).as_str(), "/kind" | "/apiVersion" | "/metadata" | "/metadata/name")
+            {
                 continue;
             }
             let mut changed = object.clone();

@@ -29,9 +29,12 @@ impl Bench {
     }
 
     fn apply(&mut self, conditions: serde_json::Value, attempts: usize) {
-        let history: Vec<_> = (0..attempts).map(|n| json!({"conditions": ["Failed"], "migration": {"uid": format!("run-{n}")}})).collect();
+        let history: Vec<_> =
+            (0..attempts).map(|n| json!({"conditions": ["Failed"], "migration": {"uid": format!("run-{n}")}})).collect();
         let vms = json!([{"id": "vm-1", "name": "one", "completed": 2, "conditions": ["Failed"], "error": {"phase": "Running", "reasons": ["no space"]}}]);
-        let object = plan(json!({"status": {"conditions": conditions, "migration": {"started": 1, "completed": 2, "history": history, "vms": vms}}}));
+        let object = plan(
+            json!({"status": {"conditions": conditions, "migration": {"started": 1, "completed": 2, "history": history, "vms": vms}}}),
+        );
         self.store.apply(object, minute(3.0));
         self.evaluate();
     }
@@ -42,7 +45,8 @@ impl Bench {
     }
 
     fn due(&mut self) -> Vec<String> {
-        let told = |send: Send| format!("{} {} {} attempt {}", send.receiver, send.turn, send.alert.id.rule, send.alert.id.attempt);
+        let told =
+            |send: Send| format!("{} {} {} attempt {}", send.receiver, send.turn, send.alert.id.rule, send.alert.id.attempt);
         self.told.due(&self.alerts, &receivers()).into_iter().map(told).collect()
     }
 }
@@ -58,7 +62,11 @@ fn a_failure_is_told_once_to_everybody_and_resolved_by_a_retry() {
     bench.apply(json!(["Executing"]), 2);
     assert_eq!(bench.due(), ["log resolved PlanFailed attempt 0", "pager resolved PlanFailed attempt 0"]);
     bench.apply(json!(["Failed"]), 2);
-    assert_eq!(bench.due(), ["log firing PlanFailed attempt 1", "pager firing PlanFailed attempt 1"], "another attempt is news");
+    assert_eq!(
+        bench.due(),
+        ["log firing PlanFailed attempt 1", "pager firing PlanFailed attempt 1"],
+        "another attempt is news"
+    );
 }
 
 #[test]
@@ -103,7 +111,9 @@ fn an_alert_says_what_is_wrong_and_since_when_and_the_settings_count() {
 
 #[test]
 fn a_plan_with_many_failed_vms_names_ten_and_counts_the_rest() {
-    let vms: Vec<_> = (0..25).map(|n| json!({"id": format!("vm-{n}"), "name": format!("n{n}"), "completed": 2, "conditions": ["Failed"]})).collect();
+    let vms: Vec<_> = (0..25)
+        .map(|n| json!({"id": format!("vm-{n}"), "name": format!("n{n}"), "completed": 2, "conditions": ["Failed"]}))
+        .collect();
     let mut bench = Bench::new(Settings::default());
     bench.store.apply(plan(json!({"status": {"conditions": ["Failed"], "migration": {"vms": vms}}})), minute(0.0));
     bench.evaluate();
@@ -112,7 +122,10 @@ fn a_plan_with_many_failed_vms_names_ten_and_counts_the_rest() {
 }
 
 fn engine() -> Engine {
-    let environment = vec![("MTV_SENTINEL__ARCHIVE__MODE".to_owned(), "dry-run".to_owned()), ("MTV_SENTINEL__ARCHIVE__SUCCEEDED_OLDER_THAN".to_owned(), "30s".to_owned())];
+    let environment = vec![
+        ("MTV_SENTINEL__ARCHIVE__MODE".to_owned(), "dry-run".to_owned()),
+        ("MTV_SENTINEL__ARCHIVE__SUCCEEDED_OLDER_THAN".to_owned(), "30s".to_owned()),
+    ];
     let config = Config::load(Layers { environment, ..Layers::default() }).unwrap();
     Engine::new(&config, Arc::new(Own::new("test", "test")))
 }
@@ -129,7 +142,12 @@ fn every_recording_tells_its_failures_and_what_would_be_archived() {
                 assert_eq!(outcome.oddities, Vec::<String>::new());
                 for send in outcome.sends {
                     let id = &send.alert.id;
-                    writeln!(text, "  {at} {} {} attempt {} {}: {}", send.alert.plan.name, id.rule, id.attempt, send.turn, send.alert.reason).unwrap();
+                    writeln!(
+                        text,
+                        "  {at} {} {} attempt {} {}: {}",
+                        send.alert.plan.name, id.rule, id.attempt, send.turn, send.alert.reason
+                    )
+                    .unwrap();
                 }
                 for decided in outcome.decisions {
                     if decided.decision.as_str() == "Archive" {

@@ -1,1 +1,78 @@
+//! Generated files are what the code generates, and written ones name what there is.
 
+use crate::support::repository;
+use mtv_sentinel::config::Config;
+use mtv_sentinel::metrics::{FAMILIES, reference_markdown};
+use std::collections::BTreeSet;
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[test]
+fn the_generated_files_are_up_to_date() {
+    for (path, generated) in [("docs/metrics.md", reference_markdown()), ("config/mtv-sentinel.yaml", Config::sample())] {
+        assert!(read(path) == generated, "{path} is not what the code generates: run `make docs`");
+    }
+}
+
+/// Names of fields as the structs of src/http/api.rs declare them.
+fn fields_of_the_api() -> BTreeSet<String> {
+    let source = read("src/http/api.rs");
+    let mut fields = BTreeSet::new();
+    for block in source.split("struct ").skip(1) {
+        let Some((name, body)) = block.split_once('{') else { continue };
+        // A struct without named fields.
+        if name.contains('(') {
+            continue;
+        }
+        let Some((body, _)) = body.split_once('}') else { continue };
+        for part in body.split([',', ';', '\n']) {
+            let name = part.trim().split(':').next().unwrap().trim().trim_start_matches("r#");
+            if !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
+                fields.insert(name.to_owned());
+            }
+        }
+    }
+    assert!(fields.len() > 40, "{fields:?}");
+    fields
+}
+
+#[test]
+fn the_api_page_tells_every_field() {
+    let page = read("docs/api.md");
+    let missing: Vec<String> = fields_of_the_api()
+        .into_iter()
+        .filter(|field| field != "summary" && !page.contains(&format!("`{field}`")))
+        .collect();
+    assert!(missing.is_empty(), "docs/api.md does not tell {missing:?}");
+}
+
+#[test]
+fn written_pages_name_only_families_that_there_are() {
+    let mut checked = 0;
+    for path in ["README.md", "CHANGELOG.md", "ARCHITECTURE.md"] {
+        for word in read(path).split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
+            if word.starts_with("migration_") && word.len() > "migration_plan_".len() && !word.ends_with('_') {
+                checked += 1;
+                assert!(FAMILIES.iter().any(|family| family.name == word), "{path} names {word}, which is no family");
+            }
+        }
+    }
+    assert!(checked > 10, "{checked}");
+}
+
+#[test]
+fn links_between_pages_lead_somewhere() {
+    for path in
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs/api.md", "docs/metrics.md"]
+    {
+        let folder = repository(path).parent().unwrap().to_owned();
+        for link in read(path).split("](").skip(1) {
+            let target = link.split(')').next().unwrap().split('#').next().unwrap();
+            if !target.is_empty() && !target.contains("://") {
+                assert!(folder.join(target).exists(), "{path} links to {target}");
+            }
+        }
+    }
+}

@@ -52,7 +52,8 @@ fn a_plan_that_succeeded_long_ago_is_due_and_not_a_second_earlier() {
 
 #[test]
 fn each_guard_stops_a_plan_that_is_otherwise_due() {
-    let waiting = || vec![migration(json!({"metadata": {"name": "again", "uid": "run-2"}, "status": {"conditions": ["Ready"]}}))];
+    let waiting =
+        || vec![migration(json!({"metadata": {"name": "again", "uid": "run-2"}, "status": {"conditions": ["Ready"]}}))];
     let not_ready = || {
         let short = json!({"apiVersion": "forklift.konveyor.io/v1beta1", "kind": "Provider",
             "metadata": {"namespace": "forklift", "name": "vc"}, "spec": {"type": "vsphere"}});
@@ -68,14 +69,22 @@ fn each_guard_stops_a_plan_that_is_otherwise_due() {
         (changed(conditions, json!(["Ready"])), vec![], Decision::Wait(Reason::NotFinished, None)),
         (changed(conditions, json!(["Failed"])), vec![], Decision::Never(Reason::NotSucceeded)),
         (changed(conditions, json!(["Canceled"])), vec![], Decision::Never(Reason::NotSucceeded)),
-        (changed(vms, json!([{"id": "vm-1", "completed": 10, "conditions": ["Canceled"]}])), vec![], Decision::Never(Reason::VmNotSucceeded)),
+        (
+            changed(vms, json!([{"id": "vm-1", "completed": 10, "conditions": ["Canceled"]}])),
+            vec![],
+            Decision::Never(Reason::VmNotSucceeded),
+        ),
         (changed("/spec/vms", json!([{"id": "vm-1"}, {"id": "vm-2"}])), vec![], Decision::Never(Reason::VmsNotCovered)),
         (changed("/status/observedGeneration", json!(0)), vec![], Decision::Never(Reason::Edited)),
         (changed("/metadata/ownerReferences", json!([{"kind": "Application"}])), vec![], Decision::Never(Reason::Owned)),
         (changed("/status/migration/completed", Value::Null), vec![], Decision::Never(Reason::NoEnd)),
         (due(), waiting(), Decision::Wait(Reason::MigrationWaits, None)),
         (due(), not_ready(), Decision::Wait(Reason::ProviderNotReady, None)),
-        (changed("/spec/provider", json!({"destination": {"name": "gone"}})), vec![], Decision::Wait(Reason::ProviderNotReady, None)),
+        (
+            changed("/spec/provider", json!({"destination": {"name": "gone"}})),
+            vec![],
+            Decision::Wait(Reason::ProviderNotReady, None),
+        ),
     ];
     let mut seen: Vec<Reason> = vec![Reason::Due, Reason::TooYoung, Reason::EndsInFuture];
     for (short, extra, expected) in cases {

@@ -17,7 +17,9 @@ fn with(mut step: Value, field: &str, value: Value) -> Value {
 }
 
 fn state_of(kind: &str, vms: Value) -> std::sync::Arc<PlanState> {
-    state(vec![plan(json!({"spec": {"type": kind}, "status": {"conditions": ["Executing"], "migration": {"started": 1, "vms": vms}}}))])
+    state(vec![plan(
+        json!({"spec": {"type": kind}, "status": {"conditions": ["Executing"], "migration": {"started": 1, "vms": vms}}}),
+    )])
 }
 
 /// The progress of a started VM with this pipeline.
@@ -36,8 +38,11 @@ fn close(a: f64, b: f64) -> bool {
 #[test]
 fn mb_means_mib_and_the_copy_counts_nine_tenths() {
     let pipeline = json!([
-        step("Initialize", "Completed", 0, 1), step("DiskTransfer", "Running", 512, 1024),
-        step("ImageConversion", "Pending", 0, 1), step("VirtualMachineCreation", "Pending", 0, 1)]);
+        step("Initialize", "Completed", 0, 1),
+        step("DiskTransfer", "Running", 512, 1024),
+        step("ImageConversion", "Pending", 0, 1),
+        step("VirtualMachineCreation", "Pending", 0, 1)
+    ]);
     let progress = progress("cold", pipeline, json!({}));
     assert_eq!((progress.disk_bytes, progress.transferred_bytes), (1024 * MIB, 512 * MIB));
     assert!(close(progress.ratio, 0.9 * 0.5 + 0.1 / 3.0), "{}", progress.ratio);
@@ -46,20 +51,28 @@ fn mb_means_mib_and_the_copy_counts_nine_tenths() {
 #[test]
 fn allocated_disks_are_not_copied_disks() {
     let pipeline = json!([
-        with(step("DiskAllocation", "Completed", 1024, 1024), "completed", json!(1)), step("DiskTransferV2v", "Pending", 0, 1024)]);
+        with(step("DiskAllocation", "Completed", 1024, 1024), "completed", json!(1)),
+        step("DiskTransferV2v", "Pending", 0, 1024)
+    ]);
     let progress = progress("cold", pipeline, json!({}));
     assert_eq!((progress.disk_bytes, progress.transferred_bytes), (1024 * MIB, 0));
 }
 
 #[test]
 fn a_disk_allocation_that_is_completed_for_a_moment_does_not_count() {
-    let at = |phase: &str| progress("cold", json!([step("DiskAllocation", phase, 0, 9), step("DiskTransferV2v", "Pending", 0, 9)]), json!({}));
+    let at = |phase: &str| {
+        progress("cold", json!([step("DiskAllocation", phase, 0, 9), step("DiskTransferV2v", "Pending", 0, 9)]), json!({}))
+    };
     assert_eq!(at("Completed").ratio, at("Pending").ratio);
 }
 
 #[test]
 fn where_nothing_else_copies_the_allocation_is_the_copy() {
-    let progress = progress("cold", json!([step("DiskAllocation", "Running", 256, 1024), step("ImageConversion", "Pending", 0, 1)]), json!({}));
+    let progress = progress(
+        "cold",
+        json!([step("DiskAllocation", "Running", 256, 1024), step("ImageConversion", "Pending", 0, 1)]),
+        json!({}),
+    );
     assert_eq!(progress.transferred_bytes, 256 * MIB);
 }
 
@@ -124,24 +137,47 @@ fn a_step_that_was_stopped_keeps_its_numbers_though_it_has_an_end() {
 
 #[test]
 fn a_step_that_runs_again_with_an_end_stays_done() {
-    let again = json!([with(step("Initialize", "Running", 0, 1), "completed", json!(1)), step("DiskTransfer", "Pending", 0, 8)]);
-    let done = json!([with(step("Initialize", "Completed", 0, 1), "completed", json!(1)), step("DiskTransfer", "Pending", 0, 8)]);
+    let again =
+        json!([with(step("Initialize", "Running", 0, 1), "completed", json!(1)), step("DiskTransfer", "Pending", 0, 8)]);
+    let done =
+        json!([with(step("Initialize", "Completed", 0, 1), "completed", json!(1)), step("DiskTransfer", "Pending", 0, 8)]);
     assert_eq!(progress("cold", again, json!({})).ratio, progress("cold", done, json!({})).ratio);
 }
 
 #[test]
 fn live_and_conversion_count_their_steps() {
-    let live = progress("live", json!([step("Initialize", "Completed", 1, 1), step("PrepareTarget", "Completed", 1, 1), step("Synchronization", "Running", 0, 1)]), json!({}));
+    let live = progress(
+        "live",
+        json!([
+            step("Initialize", "Completed", 1, 1),
+            step("PrepareTarget", "Completed", 1, 1),
+            step("Synchronization", "Running", 0, 1)
+        ]),
+        json!({}),
+    );
     assert!(close(live.ratio, 2.0 / 3.0) && live.disk_bytes == 0);
-    let conversion = progress("conversion", json!([step("Initialize", "Completed", 0, 1), step("ImageConversion", "Running", 0, 1), step("VirtualMachineCreation", "Pending", 0, 1)]), json!({}));
+    let conversion = progress(
+        "conversion",
+        json!([
+            step("Initialize", "Completed", 0, 1),
+            step("ImageConversion", "Running", 0, 1),
+            step("VirtualMachineCreation", "Pending", 0, 1)
+        ]),
+        json!({}),
+    );
     assert!(close(conversion.ratio, 1.0 / 3.0));
 }
 
 #[test]
 fn ec2_steps_count_and_its_copy_is_by_bytes() {
     let pipeline = json!([
-        step("Initialize", "Completed", 0, 1), step("PrepareSource", "Completed", 2, 2), step("CreateSnapshots", "Running", 1, 2),
-        step("DiskTransfer", "Pending", 0, 10240), step("CreateVM", "Pending", 0, 2), step("Cleanup", "Pending", 0, 1)]);
+        step("Initialize", "Completed", 0, 1),
+        step("PrepareSource", "Completed", 2, 2),
+        step("CreateSnapshots", "Running", 1, 2),
+        step("DiskTransfer", "Pending", 0, 10240),
+        step("CreateVM", "Pending", 0, 2),
+        step("Cleanup", "Pending", 0, 1)
+    ]);
     let progress = progress("cold", pipeline, json!({"phase": "WaitForSnapshots"}));
     assert!(close(progress.ratio, 0.1 * (2.5 / 5.0)), "{}", progress.ratio);
     assert_eq!(progress.disk_bytes, 10240 * MIB);
@@ -167,7 +203,10 @@ fn a_plan_is_weighed_by_bytes() {
 
 #[test]
 fn a_vm_of_unknown_size_weighs_the_mean_of_the_others() {
-    let state = state_of("cold", json!([vm("a", 0, 100, json!(["Succeeded"])), vm("b", 0, 300, json!([])), vm("c", 0, 0, json!([]))]));
+    let state = state_of(
+        "cold",
+        json!([vm("a", 0, 100, json!(["Succeeded"])), vm("b", 0, 300, json!([])), vm("c", 0, 0, json!([]))]),
+    );
     assert!(close(state.ratio.unwrap(), 100.0 / 600.0), "{:?}", state.ratio);
 }
 
@@ -197,8 +236,12 @@ fn a_cutover_that_ends_before_it_begins_has_no_downtime() {
 #[test]
 fn the_current_step_is_told_by_the_stage_even_when_no_step_runs() {
     let pipeline = json!([
-        step("Initialize", "Completed", 0, 1), step("DiskTransfer", "Completed", 9, 9), step("Cutover", "", 0, 9),
-        step("ImageConversion", "Pending", 0, 1), step("VirtualMachineCreation", "Pending", 0, 1)]);
+        step("Initialize", "Completed", 0, 1),
+        step("DiskTransfer", "Completed", 9, 9),
+        step("Cutover", "", 0, 9),
+        step("ImageConversion", "Pending", 0, 1),
+        step("VirtualMachineCreation", "Pending", 0, 1)
+    ]);
     let at = |stage: &str, kind: &str| {
         let vm = json!([{"id": "a", "phase": stage, "started": 1, "pipeline": pipeline}]);
         state_of(kind, vm).vms[0].step
@@ -212,7 +255,10 @@ fn the_current_step_is_told_by_the_stage_even_when_no_step_runs() {
 
 #[test]
 fn a_vm_that_failed_is_in_the_step_that_failed_and_others_that_ended_are_in_none() {
-    let failed = json!([step("Initialize", "Completed", 0, 1), with(step("ImageConversion", "Running", 0, 1), "error", json!({"phase": "Running", "reasons": ["broken"]}))]);
+    let failed = json!([
+        step("Initialize", "Completed", 0, 1),
+        with(step("ImageConversion", "Running", 0, 1), "error", json!({"phase": "Running", "reasons": ["broken"]}))
+    ]);
     let at = |outcome: &str| {
         let vm = json!([{"id": "a", "phase": "Completed", "started": 1, "completed": 2, "conditions": [outcome], "pipeline": failed}]);
         state_of("cold", vm).vms[0].step
@@ -249,6 +295,9 @@ fn times_are_whole_seconds_and_out_of_range_ones_are_none() {
     use mtv_sentinel::plan::Time;
     assert_eq!(Time::parse("2026-11-23T15:37:44.999Z").unwrap().to_string(), "2026-11-23T15:37:44Z");
     assert_eq!(Time::parse("2026-11-23T16:37:44+01:00"), Time::parse("2026-11-23T15:37:44Z"));
-    assert_eq!((Time::parse("1969-12-31T23:59:59Z"), Time::parse("2200-01-01T00:00:00Z"), Time::parse("soon")), (None, None, None));
+    assert_eq!(
+        (Time::parse("1969-12-31T23:59:59Z"), Time::parse("2200-01-01T00:00:00Z"), Time::parse("soon")),
+        (None, None, None)
+    );
     assert_eq!(minute(1.0).since(minute(2.0)).as_secs(), 0, "clocks that differ give no negative age");
 }

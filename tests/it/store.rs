@@ -47,7 +47,8 @@ fn a_migration_that_outlives_its_plan_waits_for_the_next_of_that_name() {
 fn a_provider_that_changes_touches_its_plans_and_no_others() {
     let mut store = Store::default();
     store.apply(executing(), minute(0.0));
-    store.apply(plan(json!({"metadata": {"name": "other"}, "spec": {"provider": {"source": {"name": "vc2"}}}})), minute(0.0));
+    store
+        .apply(plan(json!({"metadata": {"name": "other"}, "spec": {"provider": {"source": {"name": "vc2"}}}})), minute(0.0));
     let changes = store.apply(provider("vc", "vsphere"), minute(0.0));
     assert_eq!(changes.plans.into_iter().collect::<Vec<_>>(), [key()]);
     assert_eq!(store.plan(&key()).unwrap().source.as_ref().unwrap().kind.as_str(), "vsphere");
@@ -101,8 +102,10 @@ fn a_plan_that_was_made_anew_is_another_plan() {
 #[test]
 fn last_progress_is_the_observation_that_moved_a_vm_and_at_first_the_newest_time_in_it() {
     let at = |stage: &str, done: u32| {
-        plan(json!({"status": {"conditions": ["Executing"], "migration": {"started": 1, "vms": [{"id": "vm-1", "phase": stage,
-            "started": 1, "pipeline": [{"name": "DiskTransfer", "phase": "Running", "started": 2, "progress": {"completed": done, "total": 9}}]}]}}}))
+        plan(
+            json!({"status": {"conditions": ["Executing"], "migration": {"started": 1, "vms": [{"id": "vm-1", "phase": stage,
+            "started": 1, "pipeline": [{"name": "DiskTransfer", "phase": "Running", "started": 2, "progress": {"completed": done, "total": 9}}]}]}}}),
+        )
     };
     let mut store = Store::default();
     let mut last = |object, minutes| {
@@ -119,13 +122,32 @@ fn last_progress_is_the_observation_that_moved_a_vm_and_at_first_the_newest_time
 /// A thing that a watch can show.
 #[derive(Clone, Debug)]
 enum Step {
-    Plan { name: usize, version: usize },
-    Migration { name: usize, plan: usize, version: usize },
-    Provider { name: usize, version: usize },
-    Delete { kind: Kind, name: usize },
-    Unreadable { kind: Kind, name: usize },
+    Plan {
+        name: usize,
+        version: usize,
+    },
+    Migration {
+        name: usize,
+        plan: usize,
+        version: usize,
+    },
+    Provider {
+        name: usize,
+        version: usize,
+    },
+    Delete {
+        kind: Kind,
+        name: usize,
+    },
+    Unreadable {
+        kind: Kind,
+        name: usize,
+    },
     /// A relist of a kind that shows what the naive model has.
-    Relist { kind: Kind, forget: Option<usize> },
+    Relist {
+        kind: Kind,
+        forget: Option<usize>,
+    },
 }
 
 const NAMES: usize = 3;
@@ -154,9 +176,15 @@ fn object_of(step: &Step) -> Option<Object> {
                 0 => json!(null),
                 1 => json!({"conditions": ["Ready"]}),
                 2 => json!({"conditions": ["Critical/VMNotFound"]}),
-                3 => json!({"conditions": ["Executing"], "migration": {"started": 1, "history": [{"conditions": ["Executing"], "migration": {"uid": "m0"}}], "vms": vm("CopyingPaused")}}),
-                4 => json!({"conditions": ["Failed", "Critical/X"], "migration": {"started": 1, "completed": 2, "history": [{"conditions": ["Failed"], "migration": {"uid": "m1"}}]}}),
-                _ => json!({"conditions": ["Succeeded"], "migration": {"started": 1, "completed": 2, "vms": vm("Completed")}}),
+                3 => {
+                    json!({"conditions": ["Executing"], "migration": {"started": 1, "history": [{"conditions": ["Executing"], "migration": {"uid": "m0"}}], "vms": vm("CopyingPaused")}})
+                }
+                4 => {
+                    json!({"conditions": ["Failed", "Critical/X"], "migration": {"started": 1, "completed": 2, "history": [{"conditions": ["Failed"], "migration": {"uid": "m1"}}]}})
+                }
+                _ => {
+                    json!({"conditions": ["Succeeded"], "migration": {"started": 1, "completed": 2, "vms": vm("Completed")}})
+                }
             };
             let kind = if version % 2 == 1 { "warm" } else { "cold" };
             plan(json!({"metadata": {"name": format!("p{name}"), "uid": format!("p{name}")}, "status": status,
@@ -165,8 +193,10 @@ fn object_of(step: &Step) -> Option<Object> {
         Step::Migration { name, plan, version } => {
             let status = if *version == 1 { json!({"conditions": ["Succeeded"]}) } else { json!({}) };
             let cutover = if *version == 2 { json!(60) } else { json!(null) };
-            migration(json!({"metadata": {"name": format!("p{name}"), "uid": format!("m{name}"), "creationTimestamp": *name},
-                "spec": {"plan": {"name": format!("p{plan}")}, "cutover": cutover}, "status": status}))
+            migration(
+                json!({"metadata": {"name": format!("p{name}"), "uid": format!("m{name}"), "creationTimestamp": *name},
+                "spec": {"plan": {"name": format!("p{plan}")}, "cutover": cutover}, "status": status}),
+            )
         }
         Step::Provider { name, version } => {
             let Object::Provider(mut made) = provider("x", ["vsphere", "ovirt", "ova"][*version]) else { return None };

@@ -27,7 +27,8 @@ fn apply(store: &mut Store, observation: Observation) -> Changes {
 /// Calls `see` with the time of day, the state before and the state after, for each change of a plan.
 fn follow(name: &str, mut see: impl FnMut(&str, Option<&PlanState>, &Arc<PlanState>)) {
     let mut store = Store::default();
-    let times: Vec<String> = raw_events(name).iter().map(|event| event["time"].as_str().unwrap()[11..23].to_owned()).collect();
+    let times: Vec<String> =
+        raw_events(name).iter().map(|event| event["time"].as_str().unwrap()[11..23].to_owned()).collect();
     let mut times = times.iter();
     for observation in recording(name).observations(None) {
         let synced = observation.what == Seen::Synced;
@@ -116,7 +117,9 @@ fn within_an_attempt_no_phase_goes_back_and_no_cold_progress_falls() {
                     assert_eq!(progress.transferred_bytes, progress.disk_bytes, "{at} {}", vm.name);
                 }
             }
-            let Some(before) = before.filter(|before| before.plan.attempts.len() == after.plan.attempts.len()) else { return };
+            let Some(before) = before.filter(|before| before.plan.attempts.len() == after.plan.attempts.len()) else {
+                return;
+            };
             if after.plan.attempts.is_empty() {
                 return;
             }
@@ -166,7 +169,8 @@ fn the_step_by_stage_is_the_step_that_runs() {
                 if vm_state.step == Some(running.name) {
                     agreed += 1;
                 } else {
-                    others.push(format!("{name} {time} {} {}: {:?}, runs {}", vm.name, vm.stage, vm_state.step, running.name));
+                    others
+                        .push(format!("{name} {time} {} {}: {:?}, runs {}", vm.name, vm.stage, vm_state.step, running.name));
                 }
             }
         });
