@@ -2,6 +2,8 @@
 //!
 //! The plan: 50 warm VMs of 3 disks each after 3 precopies, in the middle of their cutover, as the decoder and the store keep it.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
 use mtv_sentinel::forklift::{self, Object};
 use mtv_sentinel::plan::{Key, Time};
 use mtv_sentinel::store::Store;

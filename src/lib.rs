@@ -1,7 +1,7 @@
 //! Watches Forklift (Migration Toolkit for Virtualization) migration plans: exports their progress to Prometheus, tells
 //! people about failures, and archives finished plans by policy.
 //!
-//! ARCHITECTURE.md is the map. The modules below stand in the order in which they may know each other.
+//! ARCHITECTURE.md is the map. The modules below stand in groups, each of which may know those above it.
 
 #[macro_use]
 pub mod plan;

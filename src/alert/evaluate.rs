@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// same Migration by itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AlertId {
-    /// The plan's uid.
+    /// The plan's uid; namespace and name for one written by hand, which has none.
     pub uid: Text,
     /// Index of the attempt; 0 for a plan that was never run.
     pub attempt: usize,
@@ -60,14 +60,11 @@ impl Alerts {
         Self { settings, firing: BTreeMap::new() }
     }
 
-    /// Evaluates every rule for a plan as it is now; `None` for one that is gone.
-    pub fn evaluate(&mut self, key: &Key, state: Option<&PlanState>, now: Time) {
+    /// Evaluates every rule for a plan as it is now; `None` for one that is gone. Answers whether its alerts changed.
+    pub fn evaluate(&mut self, key: &Key, state: Option<&PlanState>, now: Time) -> bool {
         let alerts: Vec<Alert> = state.map(|state| self.found(key, state, now)).unwrap_or_default();
-        if alerts.is_empty() {
-            self.firing.remove(key);
-        } else {
-            self.firing.insert(key.clone(), alerts);
-        }
+        let before = if alerts.is_empty() { self.firing.remove(key) } else { self.firing.insert(key.clone(), alerts) };
+        before.as_deref().unwrap_or_default() != self.firing.get(key).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Every alert that fires, in order of plan.
@@ -81,11 +78,7 @@ impl Alerts {
             .filter_map(|rule| {
                 let finding = (rule.check)(state)?;
                 Some(Alert {
-                    id: AlertId {
-                        uid: state.plan.uid.clone(),
-                        attempt: state.plan.attempts.len().saturating_sub(1),
-                        rule: rule.name,
-                    },
+                    id: AlertId { uid: scope(state), attempt: state.plan.attempts.len().saturating_sub(1), rule: rule.name },
                     plan: key.clone(),
                     severity: self.settings.severity(rule),
                     since: finding.since.unwrap_or(now),
@@ -94,4 +87,9 @@ impl Alerts {
             })
             .collect()
     }
+}
+
+fn scope(state: &PlanState) -> Text {
+    let plan = &state.plan;
+    if plan.uid.is_empty() { plan.key.to_string().into() } else { plan.uid.clone() }
 }

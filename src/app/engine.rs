@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::dispatch::{Send, Told};
 use crate::forklift::Issue;
 use crate::http::View;
-use crate::metrics::{Cache, Own, PlanContext, label_name};
+use crate::metrics::{Cache, Own, PlanContext};
 use crate::plan::{Event, Key, Kind, Text, Time};
 use crate::policy::{self, Decision, Policy};
 use crate::store::{Changes, Store};
@@ -56,9 +56,8 @@ pub struct Outcome {
 impl Engine {
     /// An engine that has seen nothing.
     pub fn new(config: &Config, own: Arc<Own>) -> Self {
-        let shown_labels = config.metrics.plan_labels.iter().map(|label| (label.clone(), label_name(label))).collect();
         let alert_settings = config.alerts.settings();
-        Self {
+        let engine = Self {
             store: Store::default(),
             alerts: Alerts::new(alert_settings.clone()),
             told: Told::default(),
@@ -67,13 +66,18 @@ impl Engine {
             decisions: imbl::OrdMap::new(),
             deadlines: BTreeSet::new(),
             cache: Cache::default(),
-            shown_labels,
+            shown_labels: config.metrics.shown_labels(),
             alert_settings,
             own,
             synced: false,
             at: None,
             named: BTreeSet::new(),
+        };
+        engine.count_alerts();
+        for receiver in &engine.receivers {
+            engine.own.start_notifications(receiver);
         }
+        engine
     }
 
     /// Takes an observation.
@@ -120,7 +124,10 @@ impl Engine {
                 self.restart();
                 Changes::default()
             }
-            Seen::Ended => Changes::default(),
+            Seen::Ended => {
+                self.reconsider(at, &mut outcome);
+                Changes::default()
+            }
         };
         self.follow(changes, at, &mut outcome);
         outcome
@@ -129,13 +136,7 @@ impl Engine {
     /// Decides anew what is due at `now`, though nothing was observed.
     pub fn tick(&mut self, now: Time) -> Outcome {
         let mut outcome = Outcome::default();
-        while let Some((at, key)) = self.deadlines.first().cloned() {
-            if at > now {
-                break;
-            }
-            self.deadlines.remove(&(at, key.clone()));
-            self.conclude(&key, now, &mut outcome);
-        }
+        self.reconsider(now, &mut outcome);
         outcome
     }
 
@@ -184,22 +185,40 @@ impl Engine {
                 None => self.cache.remove_provider(key),
             }
         }
-        for key in &changes.plans {
-            self.conclude(key, at, outcome);
-        }
         outcome.events = changes.events;
-        if self.synced && !changes.plans.is_empty() {
-            outcome.sends = self.told.due(&self.alerts, &self.receivers);
+        self.conclude_all(changes.plans, at, outcome);
+    }
+
+    /// Concludes anew about the plans whose time has come.
+    fn reconsider(&mut self, now: Time, outcome: &mut Outcome) {
+        let mut due = BTreeSet::new();
+        while let Some((at, key)) = self.deadlines.first().cloned() {
+            if at > now {
+                break;
+            }
+            self.deadlines.remove(&(at, key.clone()));
+            due.insert(key);
         }
-        if !changes.plans.is_empty() {
+        self.conclude_all(due, now, outcome);
+    }
+
+    fn conclude_all(&mut self, plans: BTreeSet<Key>, now: Time, outcome: &mut Outcome) {
+        let mut alerts_changed = false;
+        for key in plans {
+            alerts_changed |= self.conclude(&key, now, outcome);
+        }
+        if alerts_changed {
             self.count_alerts();
+            if self.synced {
+                outcome.sends.extend(self.told.due(&self.alerts, &self.receivers));
+            }
         }
     }
 
-    /// Evaluates, decides about and renders one plan.
-    fn conclude(&mut self, key: &Key, now: Time, outcome: &mut Outcome) {
+    /// Evaluates, decides about and renders one plan. Answers whether its alerts changed.
+    fn conclude(&mut self, key: &Key, now: Time, outcome: &mut Outcome) -> bool {
         let state = self.store.plan(key).cloned();
-        self.alerts.evaluate(key, state.as_deref(), now);
+        let alerts_changed = self.alerts.evaluate(key, state.as_deref(), now);
         let before = self.decisions.get(key).copied();
         if let Some(at) = before.and_then(Decision::look_again) {
             self.deadlines.remove(&(at, key.clone()));
@@ -207,7 +226,7 @@ impl Engine {
         let Some(state) = state else {
             self.decisions.remove(key);
             self.cache.remove_plan(key);
-            return;
+            return alerts_changed;
         };
         let decision = self.policy.as_ref().map(|policy| policy::decide(&state, policy, now));
         if let Some(decision) = decision {
@@ -220,6 +239,7 @@ impl Engine {
             }
         }
         self.cache.put_plan(&PlanContext { state: &state, decision, shown_labels: &self.shown_labels });
+        alerts_changed
     }
 
     fn count_alerts(&self) {

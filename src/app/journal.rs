@@ -1,6 +1,6 @@
 //! Writes down what happened: events and oddities as lines of the log.
 //!
-//! Called by the loop. Phase changes are told at info, everything smaller at debug.
+//! Called by the loop. Changes of phase and flags that stay are told at info, everything smaller at debug.
 
 use super::engine::Outcome;
 use crate::plan::{Event, Fact};
@@ -36,6 +36,8 @@ fn write_event(event: &Event) {
         Fact::Gone { phase } => tracing::info!(namespace, plan, %at, %phase, "plan is gone"),
         Fact::Phase { from, to } => tracing::info!(namespace, plan, %at, %from, %to, "plan phase"),
         Fact::Attempt { number } => tracing::debug!(namespace, plan, %at, number, "attempt began"),
+        Fact::Raised { flag } if !flag.passes() => tracing::info!(namespace, plan, %at, %flag, "flag raised"),
+        Fact::Lowered { flag } if !flag.passes() => tracing::info!(namespace, plan, %at, %flag, "flag lowered"),
         Fact::Raised { flag } => tracing::debug!(namespace, plan, %at, %flag, "flag raised"),
         Fact::Lowered { flag } => tracing::debug!(namespace, plan, %at, %flag, "flag lowered"),
         Fact::Cutover { at: Some(cutover) } => tracing::debug!(namespace, plan, %at, %cutover, "cutover set"),

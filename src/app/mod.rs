@@ -31,6 +31,9 @@ pub const COMMIT: &str = match option_env!("MTV_SENTINEL_COMMIT") {
     None => "unknown",
 };
 
+/// Why the default source is refused for now.
+pub const NO_CLUSTER: &str = "this version cannot watch a live cluster yet; use --source files:PATH with what kubectl get prints, or --source replay:PATH";
+
 /// Observations that wait for the loop; a source that is faster waits.
 const QUEUE: usize = 1024;
 
@@ -49,14 +52,12 @@ impl Input {
     /// If it cannot be read, or is one that this version does not have.
     pub fn open(config: &Config) -> anyhow::Result<Self> {
         match &config.general.source {
-            Source::Cluster => anyhow::bail!(
-                "this version cannot watch a live cluster yet; use --source files:PATH with what kubectl get prints, or --source replay:PATH"
-            ),
+            Source::Cluster => anyhow::bail!(NO_CLUSTER),
             Source::Files(path) => {
                 if path.as_os_str() != "-" {
                     std::fs::metadata(path).with_context(|| format!("source files:{}", path.display()))?;
                 }
-                Ok(Self::Files(path.clone(), config.files.poll_interval))
+                Ok(Self::Files(path.clone(), config.files.poll_interval.0))
             }
             Source::Replay(path) => {
                 let recording = Recording::load(path).map_err(anyhow::Error::msg).context("source replay")?;

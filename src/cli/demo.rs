@@ -5,11 +5,11 @@
 use super::{ConfigArgs, Failure, log, run};
 use crate::app::{self, Input, Journal, Outcome};
 use crate::dispatch::Turn;
-use crate::plan::{Event, Fact, Flag, Key, PlanPhase, Time, VmPhase};
+use crate::plan::{Event, Fact, Key, PlanPhase, Time, VmPhase};
 use crate::policy::Decision;
 use crate::watch::replay::{Pace, Recording};
 use clap::Args;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::time::Duration;
 
 #[derive(Args, Clone)]
@@ -61,7 +61,7 @@ pub(super) fn run(args: DemoArgs) -> Result<(), Failure> {
     let speed = config.replay.speed.0;
     let pace = Pace { speed, until: None, repeat: true, longest_pause: LONGEST_PAUSE };
     let greeting = greeting(&recording, speed);
-    let story = Story { coloured: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() };
+    let story = Story { coloured: super::may_colour(&std::io::stdout()) };
     run::daemon(config, Input::Replay(recording, pace), Box::new(story), move |address| {
         let _ = super::print(&format!(
             "{greeting}\n  metrics  http://{address}/metrics\n  plans    http://{address}/api/v1/plans\n  all      http://{address}/\n\nCtrl-C ends it.\n\n"
@@ -124,8 +124,7 @@ impl Story {
             Fact::Phase { from, to } => (colour(*to), format!("{from} → {to}")),
             Fact::Attempt { number: 1 } => return None,
             Fact::Attempt { number } => ("33", format!("attempt {number} begins")),
-            // Raised for seconds at every start and every end.
-            Fact::Raised { flag: Flag::StartBlocked | Flag::FinishedButExecuting } => return None,
+            Fact::Raised { flag } if flag.passes() => return None,
             Fact::Raised { flag } => ("33", format!("flag {flag}")),
             Fact::Vm { vm, to: to @ (VmPhase::Failed | VmPhase::Canceled), reason, .. } => {
                 let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };

@@ -1,7 +1,6 @@
 //! Sets up the log: to standard error, RFC 3339 in UTC, for people or as JSON.
 
 use crate::config::{LogConfig, LogFormat, LogLevel};
-use std::io::IsTerminal;
 use tracing::level_filters::LevelFilter;
 
 /// Sets it up, once in the life of the program.
@@ -13,7 +12,7 @@ pub(super) fn init(config: &LogConfig) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let coloured = super::may_colour(&std::io::stderr());
     let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(coloured);
     // It fails only if there is one already, as in a test that runs two commands.
     let _ = match config.format {

@@ -149,6 +149,17 @@ fn complain(message: &str) {
     eprintln!("error: {message}");
 }
 
+/// Something odd about the input.
+#[allow(clippy::print_stderr)]
+fn warn(message: &str) {
+    eprintln!("warning: {message}");
+}
+
+/// Whether what goes to a stream may be coloured: it is a terminal, and NO_COLOR is not set to anything.
+fn may_colour(stream: &impl std::io::IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Prints a result to standard output. A reader that has had enough is no error.
 fn print(text: &str) -> anyhow::Result<()> {
     use std::io::Write;

@@ -1,7 +1,7 @@
 //! `alerts`: which rules hold, and how urgent they are.
 
 use super::section::{section, suggest};
-use super::setting::{Setting, text};
+use super::setting::{Setting, structure, text};
 use crate::alert::{RULES, Settings, Severity};
 use figment::value::Value;
 use std::collections::BTreeMap;
@@ -57,7 +57,7 @@ impl Setting for Severities {
             let severity = Severity::ALL.iter().copied().find(|severity| severity.as_str() == word);
             Ok((rule(name)?, severity.ok_or_else(|| format!("there is no severity {word:?}"))?))
         };
-        value.as_dict().ok_or_else(String::new)?.iter().map(entry).collect::<Result<_, String>>().map(Self)
+        structure(value).as_dict().ok_or_else(String::new)?.iter().map(entry).collect::<Result<_, String>>().map(Self)
     }
     fn show(&self) -> String {
         let entries: Vec<String> = self.0.iter().map(|(rule, severity)| format!("{rule}: {severity}")).collect();

@@ -1,7 +1,7 @@
 //! `http`: the listener.
 
 use super::section::{Errors, section};
-use super::setting::{Address, Count, Secret};
+use super::setting::{Address, Count, Interval, Secret};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,7 +13,9 @@ section! {
         /// Connections at a time; more wait.
         max_connections: Count = "256",
         /// How long a client may take to send the head of a request; a connection that is idle for longer is closed.
-        header_timeout: Duration = "30s",
+        header_timeout: Interval = "30s",
+        /// How long a client may take to receive an answer.
+        write_timeout: Interval = "60s",
         /// How long answers that are under way may take when the program stops.
         stop_timeout: Duration = "5s",
         /// Serve the effective configuration, without secrets, at /config.

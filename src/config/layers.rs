@@ -7,8 +7,8 @@ use figment::{Figment, Metadata, Profile, Provider};
 /// Variables with this prefix are ours: `MTV_SENTINEL__SECTION__KEY`.
 pub const ENV_PREFIX: &str = "MTV_SENTINEL__";
 
-/// What the configuration is made of, beside the defaults.
-#[derive(Clone, Debug, Default)]
+/// What the configuration is made of, beside the defaults. It holds secrets and does not print itself.
+#[derive(Clone, Default)]
 pub struct Layers {
     /// Name and text of the file.
     pub file: Option<(String, String)>,
@@ -57,9 +57,8 @@ impl Layers {
 }
 
 fn nest(path: &str, value: &str) -> Dict {
-    // Parsing a text into a value takes whatever it is given.
-    let value = value.parse::<Value>().unwrap_or_else(|_| Value::from(value));
-    match figment::util::nest(path, value) {
+    // As a text: what it means is up to the key, and a name or a secret may look like a number.
+    match figment::util::nest(path, Value::from(value)) {
         Value::Dict(_, dict) => dict,
         _ => Dict::new(),
     }

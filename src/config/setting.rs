@@ -1,6 +1,6 @@
 //! The types of value that a key can have: what each accepts, and how it is written.
 
-use figment::value::{Num, Value};
+use figment::value::Value;
 use secrecy::{ExposeSecret, SecretString};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,20 +20,34 @@ pub(super) trait Setting: Sized + Default {
     fn show(&self) -> String;
 }
 
-/// A value that is written as a text. Numbers are taken too: a text that looks like one reaches us as one.
+/// A value that is written as a text. A number is none: YAML has lost how it was written.
 pub(super) fn text(value: &Value) -> Result<String, String> {
     match value {
         Value::String(_, text) => Ok(text.clone()),
         Value::Char(_, c) => Ok(c.to_string()),
         Value::Bool(_, flag) => Ok(flag.to_string()),
-        Value::Num(_, Num::F64(number)) => Ok(number.to_string()),
-        Value::Num(_, number) => number
-            .to_u128()
-            .map(|n| n.to_string())
-            .or_else(|| number.to_i128().map(|n| n.to_string()))
-            .ok_or_else(String::new),
         Value::Empty(..) => Ok(String::new()),
+        Value::Num(..) => Err("put it in quotes".to_owned()),
         Value::Dict(..) | Value::Array(..) => Err(String::new()),
+    }
+}
+
+/// A number, or a text that is one, as the environment gives it.
+fn number<T: std::str::FromStr>(value: &Value) -> Result<T, String> {
+    let written = match value {
+        Value::Num(_, number) => serde_json::to_string(number).unwrap_or_default(),
+        other => text(other)?,
+    };
+    written.trim().parse().map_err(|_| String::new())
+}
+
+/// A list or a map, or a text that is one in YAML's flow style, as the environment gives it.
+pub(super) fn structure(value: &Value) -> Value {
+    match value {
+        Value::String(_, text) if text.trim_start().starts_with(['[', '{']) => {
+            serde_saphyr::from_str(text).unwrap_or_else(|_| value.clone())
+        }
+        other => other.clone(),
     }
 }
 
@@ -64,7 +78,7 @@ impl Setting for String {
 impl Setting for bool {
     const ACCEPTS: &'static str = "true or false";
     fn parse(value: &Value) -> Result<Self, String> {
-        value.to_bool().ok_or_else(String::new)
+        text(value)?.parse().map_err(|_| String::new())
     }
     fn show(&self) -> String {
         self.to_string()
@@ -78,8 +92,8 @@ pub struct Count(pub u32);
 impl Setting for Count {
     const ACCEPTS: &'static str = "a whole number from 1 to 1000000";
     fn parse(value: &Value) -> Result<Self, String> {
-        let number = value.to_u128().and_then(|number| u32::try_from(number).ok());
-        number.filter(|number| (1..=1_000_000).contains(number)).map(Self).ok_or_else(String::new)
+        let number = number(value)?;
+        if (1..=1_000_000).contains(&number) { Ok(Self(number)) } else { Err(String::new()) }
     }
     fn show(&self) -> String {
         self.0.to_string()
@@ -93,7 +107,7 @@ pub struct Factor(pub f64);
 impl Setting for Factor {
     const ACCEPTS: &'static str = "a number above 0, at most 1000000";
     fn parse(value: &Value) -> Result<Self, String> {
-        let number = text(value)?.parse::<f64>().map_err(|_| String::new())?;
+        let number = number(value)?;
         if number > 0.0 && number <= 1e6 { Ok(Self(number)) } else { Err(String::new()) }
     }
     fn show(&self) -> String {
@@ -104,10 +118,38 @@ impl Setting for Factor {
 impl Setting for Duration {
     const ACCEPTS: &'static str = "a duration such as 30s, 5m, 12h, 30d or 1h 30m";
     fn parse(value: &Value) -> Result<Self, String> {
-        humantime::parse_duration(&text(value)?).map_err(|error| error.to_string())
+        match value {
+            Value::Num(..) => Err("it needs a unit".to_owned()),
+            other => humantime::parse_duration(&text(other)?).map_err(|error| error.to_string()),
+        }
     }
     fn show(&self) -> String {
-        humantime::format_duration(*self).to_string().replace("days", "d").replace("day", "d")
+        let seconds = self.as_secs();
+        let parts = [
+            (seconds / 86_400, "d"),
+            (seconds / 3600 % 24, "h"),
+            (seconds / 60 % 60, "m"),
+            (seconds % 60, "s"),
+            (u64::from(self.subsec_millis()), "ms"),
+        ];
+        let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}"));
+        let shown = parts.collect::<Vec<_>>().join(" ");
+        if shown.is_empty() { "0s".to_owned() } else { shown }
+    }
+}
+
+/// A duration above zero: how often something is done, or how long somebody may take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interval(pub Duration);
+
+impl Setting for Interval {
+    const ACCEPTS: &'static str = "a duration of at least 10ms, such as 2s or 1m";
+    fn parse(value: &Value) -> Result<Self, String> {
+        let duration: Duration = Setting::parse(value)?;
+        if duration >= Duration::from_millis(10) { Ok(Self(duration)) } else { Err(String::new()) }
+    }
+    fn show(&self) -> String {
+        self.0.show()
     }
 }
 
@@ -136,13 +178,13 @@ impl Setting for Address {
 impl Setting for Vec<String> {
     const ACCEPTS: &'static str = "a list of texts";
     fn parse(value: &Value) -> Result<Self, String> {
-        match value {
+        match &structure(value) {
             Value::Array(_, items) => items.iter().map(text).collect(),
             Value::Empty(..) => Ok(Vec::new()),
             Value::String(_, text) => {
                 Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
             }
-            Value::Char(..) | Value::Bool(..) | Value::Num(..) | Value::Dict(..) => Err(String::new()),
+            _ => Err(String::new()),
         }
     }
     fn show(&self) -> String {

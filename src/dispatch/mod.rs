@@ -3,6 +3,8 @@
 //! Called by the loop after each evaluation. Pure: it decides, `notify` sends. Level-triggered: nothing is queued, so nothing
 //! can be lost between two calls.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use crate::alert::{Alert, AlertId, Alerts};
 use crate::plan::Text;
 use std::collections::BTreeMap;

@@ -4,6 +4,8 @@
 //! so is a word that the vocabularies of `plan` do not have. Only what is no JSON object with a name is refused, and the
 //! refusal keeps the key if there is one, so that the deletion of the object still works.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod conditions;
 mod convert;
 mod intern;

@@ -55,6 +55,11 @@ impl Serialize for Instant {
     }
 }
 
+/// A size; 0 stands for one that is not known.
+fn known(bytes: u64) -> Option<u64> {
+    Some(bytes).filter(|bytes| *bytes > 0)
+}
+
 fn instant(time: Option<Time>) -> Option<Instant> {
     time.map(Instant)
 }
@@ -76,10 +81,9 @@ object! {
     /// A plan.
     struct Summary {
         namespace: &'a str, name: &'a str, uid: &'a str, phase: &'static str, flags: Vec<&'static str>, ready: bool,
-        r#type: &'static str, source: ProviderOf<'a>, destination: ProviderOf<'a>, attempts: usize, disk_bytes: u64,
-        transferred_bytes: u64, vms_by_phase: BTreeMap<&'static str, u32>, labels: BTreeMap<&'a str, &'a str>,
+        r#type: &'static str, source: ProviderOf<'a>, destination: ProviderOf<'a>, attempts: usize, vms_by_phase: BTreeMap<&'static str, u32>, labels: BTreeMap<&'a str, &'a str>,
         conditions: Vec<ConditionOf<'a>>, ;
-        progress_ratio: f64, created: Instant, started: Instant, completed: Instant, cutover: Instant, last_progress: Instant,
+        progress_ratio: f64, disk_bytes: u64, transferred_bytes: u64, created: Instant, started: Instant, completed: Instant, cutover: Instant, last_progress: Instant,
         archive: ArchiveOf, ;
         target_namespace,
     }
@@ -110,10 +114,9 @@ object! { struct AttemptOf { migration: &'a str, conditions: Vec<ConditionOf<'a>
 object! {
     /// A VM.
     struct VmOf {
-        phase: &'static str, stage: &'static str, progress_ratio: f64, disk_bytes: u64, transferred_bytes: u64,
-        conditions: Vec<ConditionOf<'a>>, steps: Vec<StepOf<'a>>, ;
+        phase: &'static str, stage: &'static str, progress_ratio: f64, conditions: Vec<ConditionOf<'a>>, steps: Vec<StepOf<'a>>, ;
         step: &'static str, started: Instant, completed: Instant, cutover: Instant, last_progress: Instant,
-        cutover_downtime_seconds: u64, error: ErrorOf<'a>, warm: WarmOf, ;
+        cutover_downtime_seconds: u64, disk_bytes: u64, transferred_bytes: u64, error: ErrorOf<'a>, warm: WarmOf, ;
         name, id, new_name,
     }
 }
@@ -157,8 +160,8 @@ impl<'a> Summary<'a> {
             target_namespace: &plan.target_namespace,
             attempts: plan.attempts.len(),
             progress_ratio: state.ratio,
-            disk_bytes: state.disk_bytes(),
-            transferred_bytes: state.transferred_bytes(),
+            disk_bytes: known(state.disk_bytes()),
+            transferred_bytes: known(state.disk_bytes()).map(|_| state.transferred_bytes()),
             vms_by_phase: counts.map(|(phase, count)| (phase.as_str(), count)).collect(),
             labels: plan.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
             conditions: conditions(&plan.conditions),
@@ -213,8 +216,8 @@ impl<'a> VmOf<'a> {
             stage: vm.stage.as_str(),
             step: state.step.map(|step| step.as_str()),
             progress_ratio: state.progress.ratio,
-            disk_bytes: state.progress.disk_bytes,
-            transferred_bytes: state.progress.transferred_bytes,
+            disk_bytes: known(state.progress.disk_bytes),
+            transferred_bytes: known(state.progress.disk_bytes).map(|_| state.progress.transferred_bytes),
             started: instant(vm.started),
             completed: instant(vm.completed),
             cutover: instant(state.cutover),

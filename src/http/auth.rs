@@ -5,6 +5,7 @@ use crate::config::{HttpConfig, Secret};
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use subtle::ConstantTimeEq;
 
 /// Who may ask.
@@ -14,14 +15,14 @@ pub(super) enum Auth {
     Open,
     /// Whoever knows this token.
     Token(Secret),
-    /// Whoever knows the token in this file.
-    File(PathBuf),
+    /// Whoever knows the token in this file; and whether it was said that there is none.
+    File(PathBuf, AtomicBool),
 }
 
 impl Auth {
     pub(super) fn new(config: &HttpConfig) -> Self {
         match (&config.bearer_token_file, config.bearer_token.expose()) {
-            (Some(path), _) => Self::File(path.clone()),
+            (Some(path), _) => Self::File(path.clone(), AtomicBool::new(false)),
             (None, Some(_)) => Self::Token(config.bearer_token.clone()),
             (None, None) => Self::Open,
         }
@@ -29,18 +30,27 @@ impl Auth {
 
     /// Whether a request with these headers may be answered. Nobody may while the file cannot be read.
     pub(super) async fn allows(&self, headers: &HeaderMap) -> bool {
-        let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let given = given.and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("bearer ")));
+        let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| value.split_once(' '));
+        let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token);
         match self {
             Self::Open => true,
             Self::Token(token) => same(token.expose(), given),
-            Self::File(path) => match tokio::fs::read_to_string(path).await {
-                Ok(token) => same(Some(token.trim()), given),
-                Err(error) => {
-                    tracing::error!(path = %path.display(), %error, "the bearer token cannot be read: every request is refused");
-                    false
+            Self::File(path, said) => {
+                let token = match tokio::fs::read_to_string(path).await {
+                    Ok(token) if !token.trim().is_empty() => Ok(token),
+                    Ok(_) => Err("it is empty".to_owned()),
+                    Err(error) => Err(error.to_string()),
+                };
+                // Said once, not at each request: anybody can send requests.
+                match &token {
+                    Ok(_) => said.store(false, Relaxed),
+                    Err(error) if !said.swap(true, Relaxed) => {
+                        tracing::error!(path = %path.display(), error, "there is no bearer token: every request is refused");
+                    }
+                    Err(_) => {}
                 }
-            },
+                same(token.as_deref().map(str::trim).ok(), given)
+            }
         }
     }
 }

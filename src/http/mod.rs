@@ -6,6 +6,7 @@
 
 mod api;
 mod auth;
+mod deadline;
 mod negotiate;
 mod pages;
 mod routes;

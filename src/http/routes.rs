@@ -103,8 +103,11 @@ pub(super) async fn answer<B>(server: Arc<Server>, request: Request<B>) -> Resul
             Route::Metrics => metrics(&server, request.headers()).await,
             Route::Live => Answer::text(StatusCode::OK, "ok\n"),
             Route::Ready => pages::ready(&server, request.uri().query().is_some_and(|query| query.contains("verbose"))),
-            Route::Plans => api::plans(&server),
-            Route::Plan(namespace, name) => api::plan(&server, namespace, name),
+            Route::Plans => beside(&server, api::plans).await,
+            Route::Plan(namespace, name) => {
+                let (namespace, name) = (namespace.clone(), name.clone());
+                beside(&server, move |server| api::plan(server, &namespace, &name)).await
+            }
             Route::Config => pages::config(&server),
             Route::Nothing => Answer::text(StatusCode::NOT_FOUND, "there is nothing here; / lists what there is\n"),
         }
@@ -124,7 +127,16 @@ fn write(answer: Answer, head: bool) -> Response<Full<Bytes>> {
     response
 }
 
-/// A scrape: packing a large page takes long enough to be done beside the other requests.
+/// Makes an answer that may be large, beside the other requests.
+async fn beside(server: &Arc<Server>, make: impl FnOnce(&Server) -> Answer + Send + 'static) -> Answer {
+    let server = Arc::clone(server);
+    match tokio::task::spawn_blocking(move || make(&server)).await {
+        Ok(answer) => answer,
+        Err(error) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("the answer could not be made: {error}\n")),
+    }
+}
+
+/// A scrape, in the form that the client wants.
 async fn metrics(server: &Arc<Server>, headers: &HeaderMap) -> Answer {
     // A header may come in several lines, which count as one list.
     let joined = |name| {
@@ -133,22 +145,17 @@ async fn metrics(server: &Arc<Server>, headers: &HeaderMap) -> Answer {
     };
     let wanted = negotiate(joined(ACCEPT).as_deref(), joined(ACCEPT_ENCODING).as_deref());
     server.own.count_scrape(wanted.format, wanted.gzip);
-    let (view, own) = (server.view(), server.own.encode());
-    let body = tokio::task::spawn_blocking(move || {
-        if wanted.gzip {
-            view.exposition.gzip(wanted.format, own)
+    beside(server, move |server| {
+        let (view, own) = (server.view(), server.own.encode());
+        let (format, content_type) = (wanted.format, wanted.format.content_type());
+        let answer = if wanted.gzip {
+            Answer::new(StatusCode::OK, content_type, view.exposition.gzip(format, own)).with(CONTENT_ENCODING, "gzip")
         } else {
-            Bytes::from(view.exposition.plain(wanted.format, own).concat())
-        }
-    });
-    match body.await {
-        Ok(body) => {
-            let answer =
-                Answer::new(StatusCode::OK, wanted.format.content_type(), body).with(VARY, "Accept, Accept-Encoding");
-            if wanted.gzip { answer.with(CONTENT_ENCODING, "gzip") } else { answer }
-        }
-        Err(error) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("the page could not be made: {error}\n")),
-    }
+            Answer::new(StatusCode::OK, content_type, view.exposition.plain(format, own).concat())
+        };
+        answer.with(VARY, "Accept, Accept-Encoding")
+    })
+    .await
 }
 
 /// Undoes percent-encoding; what is no valid encoding stays as it is.

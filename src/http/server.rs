@@ -2,6 +2,7 @@
 
 use super::View;
 use super::auth::Auth;
+use super::deadline::Deadline;
 use super::routes;
 use crate::config::Config;
 use crate::metrics::Own;
@@ -30,6 +31,7 @@ pub struct Server {
     pub(super) config: Option<String>,
     connections: usize,
     header_timeout: Duration,
+    write_timeout: Duration,
     stop_timeout: Duration,
 }
 
@@ -44,7 +46,8 @@ impl Server {
             cluster: config.general.cluster.clone(),
             config: config.http.expose_config.then(|| config.show()),
             connections: config.http.max_connections.0 as usize,
-            header_timeout: config.http.header_timeout,
+            header_timeout: config.http.header_timeout.0,
+            write_timeout: config.http.write_timeout.0,
             stop_timeout: config.http.stop_timeout,
         }
     }
@@ -82,7 +85,7 @@ pub async fn serve(listener: TcpListener, server: Server, mut stop: watch::Recei
             .max_buf_size(MOST_HEAD_BYTES)
             .max_headers(MOST_HEADERS)
             .serve_connection(
-                TokioIo::new(stream),
+                TokioIo::new(Deadline::new(stream, server.write_timeout)),
                 service_fn(move |request| routes::answer(Arc::clone(&answering), request)),
             );
         let connection = graceful.watch(connection);

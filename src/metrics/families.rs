@@ -312,10 +312,3 @@ fn cut(text: &str, most: usize) -> &str {
     let end = (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     &text[..end]
 }
-
-/// The Prometheus name of a Kubernetes label, as kube-state-metrics writes it: `label_` and every other character an
-/// underscore. Two labels may get the same name; the configuration refuses that.
-pub fn label_name(label: &str) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-    format!("label_{}", label.chars().map(safe).collect::<String>())
-}

@@ -4,6 +4,8 @@
 //! plan changes; `exposition` is one consistent view, shared by all scrapes of a generation. Used by `app`, `http` and `cli`.
 //! Pure: it opens no socket and reads no clock.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod cache;
 mod exposition;
 mod families;
@@ -15,7 +17,7 @@ mod write;
 
 pub use cache::Cache;
 pub use exposition::Exposition;
-pub use families::{FAMILIES, Family, Fleet, PlanContext, Render, Stability, Unit, label_name};
+pub use families::{FAMILIES, Family, Fleet, PlanContext, Render, Stability, Unit};
 pub use format::Format;
 pub use own::{OWN, Own, OwnRow};
 pub use reference::{json as reference_json, markdown as reference_markdown};

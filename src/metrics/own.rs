@@ -83,6 +83,10 @@ own! {
     alerts: Family<Labels<2>, Gauge> = "mtv_sentinel_alerts", "gauge", ["rule", "severity"], "Alerts that fire";
 }
 
+fn notification(receiver: &str, rule: &str, turn: &str) -> Labels<3> {
+    [("receiver", receiver.to_owned()), ("rule", rule.to_owned()), ("turn", turn.to_owned())]
+}
+
 /// The same page with the samples of each family in order: prometheus-client keeps them in a hash map.
 fn in_order(page: &str) -> String {
     let is_head = |line: &&str| line.starts_with('#');
@@ -115,6 +119,15 @@ impl Own {
             for encoding in ["gzip", "identity"] {
                 let labels = [("format", format.as_str().to_owned()), ("encoding", encoding.to_owned())];
                 let _ = self.scrapes.get_or_create_owned(&labels);
+            }
+        }
+    }
+
+    /// The notifications of a receiver are there from the start.
+    pub fn start_notifications(&self, receiver: &str) {
+        for rule in crate::alert::RULES {
+            for turn in crate::dispatch::Turn::ALL {
+                let _ = self.notifications.get_or_create_owned(&notification(receiver, rule.name, turn.as_str()));
             }
         }
     }
@@ -181,8 +194,7 @@ impl Own {
 
     /// A notification was handed to a receiver.
     pub fn count_notification(&self, receiver: &str, rule: &'static str, turn: &'static str) {
-        let labels = [("receiver", receiver.to_owned()), ("rule", rule.to_owned()), ("turn", turn.to_owned())];
-        self.notifications.get_or_create_owned(&labels).inc();
+        self.notifications.get_or_create_owned(&notification(receiver, rule, turn)).inc();
     }
 
     /// How many alerts of a rule fire.

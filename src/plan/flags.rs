@@ -28,6 +28,13 @@ closed_enum! {
     }
 }
 
+impl Flag {
+    /// Whether it comes and goes within seconds at every start or end of an attempt, so that only its staying is news.
+    pub fn passes(self) -> bool {
+        matches!(self, Self::StartBlocked | Self::FinishedButExecuting | Self::GenerationDrift | Self::ArchivedBySpecOnly)
+    }
+}
+
 /// A set of flags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags(u16);

@@ -4,6 +4,8 @@
 //! say is in `model`, what follows from them in `phase`, `flags`, `progress` and `cutover`, gathered in
 //! [`PlanState`]; `events` tells the difference between two states of one plan.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 #[macro_use]
 mod words;
 

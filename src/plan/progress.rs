@@ -69,10 +69,8 @@ fn copy_step(vm: &Vm) -> Option<&Step> {
 /// How much of a step beside the copy is done. `DiskAllocation` is `Completed` for a moment and `Pending` again while its
 /// volumes are being bound, so it counts when it has an end.
 fn other_fraction(step: &Step, stopped: bool) -> f64 {
-    match step.name {
-        StepName::DiskAllocation if step.completed.is_none() => 0.0,
-        _ => fraction(step, stopped),
-    }
+    let binding = step.name == StepName::DiskAllocation && step.completed.is_none();
+    if binding { 0.0 } else { fraction(step, stopped) }
 }
 
 /// How much of a step is done. A step of a VM that was stopped keeps its numbers, though it may carry an end; one that goes
@@ -236,10 +234,10 @@ fn has_moved(before: &Vm, now: &Vm) -> bool {
         || before.completed != now.completed
         || !before.steps.iter().map(step).eq(now.steps.iter().map(step))
         || !before.steps.iter().flat_map(|s| &s.tasks).eq(now.steps.iter().flat_map(|s| &s.tasks))
-        || before.warm.as_ref().map(precopies) != now.warm.as_ref().map(precopies)
+        || before.warm.as_deref().map(precopies) != now.warm.as_deref().map(precopies)
 }
 
-fn precopies(warm: &Box<Warm>) -> (u32, usize) {
+fn precopies(warm: &Warm) -> (u32, usize) {
     (warm.successes, warm.precopies.len())
 }
 

@@ -5,12 +5,12 @@
 use super::model::{Migration, Plan, Provider};
 use super::progress::{self, VmProgress, current_step, plan_ratio, vm_progress};
 use super::words::StepName;
-use super::{Flags, PlanPhase, Time, VmPhase, effective_cutover, plan_phase, vm_phase};
+use super::{Flags, PlanPhase, Time, VmOutcome, VmPhase, effective_cutover, plan_phase, vm_phase};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A plan and what follows from it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PlanState {
     /// The plan.
     pub plan: Arc<Plan>,
@@ -151,7 +151,7 @@ fn vm_state(vm: &super::Vm, warm: bool, plan: PlanPhase, run: Option<&Migration>
         phase,
         progress: vm_progress(vm),
         step: current_step(vm, warm),
-        cutover: cutover.filter(|_| !phase.is_over()),
+        cutover: cutover.filter(|_| VmOutcome::of(vm).is_none()),
         downtime: if warm && phase == VmPhase::Succeeded { downtime(vm) } else { None },
     }
 }

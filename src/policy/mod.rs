@@ -4,6 +4,8 @@
 //! not act. Archiving is destructive (Forklift deletes logs, and the disks of VMs that did not succeed), so every doubt is a
 //! reason not to.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use crate::plan::{Flag, PlanPhase, PlanState, Time, VmPhase};
 use std::time::Duration;
 

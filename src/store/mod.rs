@@ -3,6 +3,8 @@
 //! Owned by the loop (`app::engine`), which feeds it one observation at a time; readers get a [`Snapshot`]. Pure: no lock,
 //! no clock. Objects may come in any order: a Migration before its plan, or after the plan is gone.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use crate::forklift::Object;
 use crate::plan::{self, Event, Key, Kind, Migration, Plan, PlanState, Provider, Time};
 use std::collections::{BTreeMap, BTreeSet};
@@ -217,6 +219,9 @@ impl Store {
     }
 
     fn replace(&mut self, key: Key, old: Option<Arc<PlanState>>, state: PlanState, at: Time, changes: &mut Changes) {
+        if old.as_ref().is_some_and(|old| **old == state) {
+            return;
+        }
         changes.events.extend(plan::diff(old.as_deref(), Some(&state), at));
         changes.plans.insert(key.clone());
         self.plans.insert(key, Arc::new(state));

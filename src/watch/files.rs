@@ -1,8 +1,8 @@
 //! The source `files`: what `kubectl get plans,migrations,providers -A -o yaml` prints, in a file, a folder or on standard
 //! input.
 //!
-//! [`read`] gives everything once; [`follow`] looks again whenever a file changes. A file that cannot be read is named, and
-//! while there is one nothing is taken as gone.
+//! [`read`] gives everything once; [`follow`] looks again whenever a file has changed and rests. A file that is empty or cannot
+//! be read is named, and while there is one nothing is taken as gone.
 
 use super::{Clock, Observation, Seen, documents, seen};
 use crate::plan::Kind;
@@ -36,10 +36,13 @@ pub fn read(path: &Path) -> std::io::Result<Vec<Observation>> {
 /// # Errors
 /// If `path` cannot be read the first time. Later failures are observations.
 pub async fn follow(path: PathBuf, poll: Duration, to: mpsc::Sender<Observation>) -> std::io::Result<()> {
-    let mut before = None;
+    // What was read last, and what was there at the last look: a file that is being written is not read until it rests.
+    let (mut before, mut seen) = (None, None);
     loop {
         let now = fingerprint(&path);
-        if before.as_ref() != Some(&now) {
+        let rests = before.is_none() || seen.as_ref() == Some(&now);
+        seen = Some(now.clone());
+        if rests && before.as_ref() != Some(&now) {
             let path = path.clone();
             let read = tokio::task::spawn_blocking(move || read(&path)).await.map_err(std::io::Error::other)?;
             let observations = match read {
@@ -104,8 +107,13 @@ fn read_file(path: &Path) -> Vec<Seen> {
         Ok(bytes) => bytes,
         Err(reason) => return vec![Seen::BadInput(name, reason)],
     };
+    let documents = documents::documents(&bytes);
+    if documents.is_empty() {
+        // kubectl prints an empty list, not nothing: somebody is about to write it.
+        return vec![Seen::BadInput(name, "it is empty".to_owned())];
+    }
     let mut found = Vec::new();
-    for document in documents::documents(&bytes) {
+    for document in documents {
         let origin = format!("{name}:{}", document.line);
         match document.json {
             Err(reason) => found.push(Seen::BadInput(origin, reason)),

@@ -35,10 +35,14 @@ impl Recording {
     pub fn load(path: &Path) -> Result<Self, String> {
         let files = files::list(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let mut recordings = Vec::new();
+        let alone = files.len() == 1;
         for file in files {
             let name = files::name(&file);
             let bytes = files::load(&file).map_err(|reason| format!("{name}: {reason}"))?;
-            recordings.push(Self::parse(&name, &bytes)?);
+            // Of several, one may have recorded a kind of which nothing was there.
+            if alone || !bytes.iter().all(u8::is_ascii_whitespace) {
+                recordings.push(Self::parse(&name, &bytes)?);
+            }
         }
         if recordings.is_empty() {
             return Err(format!("{}: there is no recording in this folder", path.display()));
@@ -91,20 +95,22 @@ impl Recording {
         Some((second(self.lines.first()?.at), second(self.lines.last()?.at)))
     }
 
-    /// Everything up to and including the second `until`, or all of it, at once.
+    /// Everything up to and including the second `until`, or all of it, at once; the end last.
     pub fn observations(&self, until: Option<Time>) -> impl Iterator<Item = Observation> {
-        self.timed(until).map(|(_, observation)| observation)
+        let end = until.or(self.span().map(|(_, last)| last)).unwrap_or(Time::MIN);
+        self.timed(until).map(|(_, observation)| observation).chain([Observation::new(end, Seen::Ended)])
     }
 
-    /// The same with the exact instants.
+    /// The same with the exact instants, without the end.
     fn timed(&self, until: Option<Time>) -> impl Iterator<Item = (Timestamp, Observation)> {
-        let lines = self.lines.iter().filter(move |line| until.is_none_or(|until| second(line.at) <= until));
-        let mut synced = false;
-        lines.flat_map(move |line| {
+        let shown = self.lines.iter().take_while(|line| until.is_none_or(|until| second(line.at) <= until)).count();
+        let lines = &self.lines[..shown];
+        let synced = lines.iter().position(|line| !line.initial).unwrap_or(shown);
+        let last = lines.last().map(|line| (line.at, Observation::new(second(line.at), Seen::Synced)));
+        let events = lines.iter().enumerate().flat_map(move |(number, line)| {
             let at = second(line.at);
             let mut found = Vec::new();
-            if !synced && !line.initial {
-                synced = true;
+            if number == synced {
                 found.push(Seen::Synced);
             }
             match &line.text {
@@ -115,7 +121,9 @@ impl Recording {
                 },
             }
             found.into_iter().map(move |what| (line.at, Observation::new(at, what)))
-        })
+        });
+        // A recording that shows nothing but what was there at its start is complete at its end.
+        events.chain(last.filter(|_| synced == shown))
     }
 }
 
@@ -155,10 +163,10 @@ pub async fn play(recording: Recording, pace: Pace, to: mpsc::Sender<Observation
                 return;
             }
         }
-        let Some(last) = last else { return to.closed().await };
-        let again = pace.repeat && pace.until.is_none();
+        let end = pace.until.or(last).unwrap_or(Time::MIN);
+        let again = pace.repeat && pace.until.is_none() && last.is_some();
         let what = if again { Seen::Restarted } else { Seen::Ended };
-        if to.send(Observation::new(last, what)).await.is_err() {
+        if to.send(Observation::new(end, what)).await.is_err() {
             return;
         }
         if !again {

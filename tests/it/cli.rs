@@ -53,10 +53,11 @@ fn wrong_usage_and_a_wrong_configuration_exit_with_2() {
         (vec!["frobnicate"], "unrecognized subcommand"),
         (vec!["run", "--log-level", "loud", "--source", "x"], "log.level: \"loud\" is not accepted"),
         (vec!["check-config", "--config", "/nonexistent.yaml"], "--config /nonexistent.yaml: No such file"),
-        (vec!["render"], "render needs --source files:PATH"),
+        (vec!["render"], "cannot watch a live cluster yet; use --source files:PATH"),
+        (vec!["run"], "cannot watch a live cluster yet; use --source files:PATH"),
         (vec!["render", "--source", "files:x", "--at", "2026-01-01T00:00:00Z"], "--at needs --source replay:PATH"),
         (vec!["render", "--source", "replay:x", "--at", "noon"], "replay.at: \"noon\" is not accepted"),
-        (vec!["demo", "--speed", "0"], "replay.speed: 0 is not accepted"),
+        (vec!["demo", "--speed", "0"], "replay.speed: \"0\" is not accepted"),
     ] {
         let (code, out, err) = run(&arguments);
         assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}: {err}");
@@ -70,7 +71,6 @@ fn what_cannot_be_read_at_all_exits_with_1_and_names_the_mend() {
         (vec!["render", "--source", "files:/nonexistent"], "source files:/nonexistent: No such file"),
         (vec!["render", "--source", "replay:/nonexistent"], "source replay: /nonexistent: No such file"),
         (vec!["run", "--source", "files:/nonexistent"], "source files:/nonexistent: No such file"),
-        (vec!["run"], "cannot watch a live cluster yet; use --source files:PATH"),
     ] {
         let (code, out, err) = run(&arguments);
         assert_eq!((code, out.as_str()), (1, ""), "{arguments:?}: {err}");
@@ -111,6 +111,10 @@ fn render_prints_a_recording_at_an_instant_or_at_its_end() {
     );
     let (_, middle, _) = run(&["render", "--source", &recording("b-fail-retry"), "--at", "2026-11-23T15:38:10Z"]);
     assert!(middle.contains("plan=\"erp\",phase=\"Failed\"} 1\n"), "{middle}");
+    // An instant after the end is the state at the end, at that time: what has become due is due.
+    let later = command(&["render", "--source", &recording("b-fail-retry"), "--at", "2027-01-01T00:00:00Z"]);
+    let (_, later, _) = said({ later }.env("MTV_SENTINEL__ARCHIVE__MODE", "dry-run").output().unwrap());
+    assert!(later.contains("plan=\"erp\",decision=\"Archive\",reason=\"Due\"} 1\n"), "{later}");
 }
 
 #[test]

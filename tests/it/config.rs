@@ -76,7 +76,7 @@ fn the_environment_sets_every_type_of_key() {
         ("MTV_SENTINEL__REPLAY__SPEED", "0.5"),
         ("MTV_SENTINEL__ARCHIVE__MODE", "off"),
         ("MTV_SENTINEL__ARCHIVE__SUCCEEDED_OLDER_THAN", "1h 30m"),
-        ("MTV_SENTINEL__ALERTS__SEVERITY", "{PlanFailed=info}"),
+        ("MTV_SENTINEL__ALERTS__SEVERITY", "{PlanFailed: info}"),
         ("MTV_SENTINEL__HTTP__LISTEN", ":9999"),
     ];
     let config = load("", &environment, &[]).unwrap();
@@ -84,6 +84,8 @@ fn the_environment_sets_every_type_of_key() {
     assert_eq!(config.metrics.plan_labels, ["app", "wave"]);
     assert_eq!(config.archive.succeeded_older_than, Duration::from_secs(5400));
     assert_eq!(config.http.listen.0, "0.0.0.0:9999".parse().unwrap());
+    let token = load("", &[("MTV_SENTINEL__HTTP__BEARER_TOKEN", "0123456")], &[]).unwrap().http.bearer_token;
+    assert_eq!(token.expose(), Some("0123456"));
     assert_eq!(
         load("", &[("MTV_SENTINEL__METRICS__PLAN_LABELS", "app, wave")], &[]).unwrap().metrics.plan_labels,
         ["app", "wave"]
@@ -144,8 +146,13 @@ fn each_mistake_is_named_with_its_path_its_value_what_is_accepted_and_where_it_i
         ("archive: {mode: enforce}", "archive.mode: \"enforce\" is not accepted; it takes off or dry-run [sentinel.yaml]"),
         (
             "archive: {succeeded_older_than: 30}",
-            "archive.succeeded_older_than: 30 is not accepted (time unit needed, for example 30sec or 30ms); it takes a duration such as 30s, 5m, 12h, 30d or 1h 30m [sentinel.yaml]",
+            "archive.succeeded_older_than: 30 is not accepted (it needs a unit); it takes a duration such as 30s, 5m, 12h, 30d or 1h 30m [sentinel.yaml]",
         ),
+        (
+            "files: {poll_interval: 0s}",
+            "files.poll_interval: \"0s\" is not accepted; it takes a duration of at least 10ms, such as 2s or 1m [sentinel.yaml]",
+        ),
+        ("cluster: 42", "cluster: 42 is not accepted (put it in quotes); it takes a text [sentinel.yaml]"),
         (
             "replay: {speed: 0}",
             "replay.speed: 0 is not accepted; it takes a number above 0, at most 1000000 [sentinel.yaml]",
@@ -206,4 +213,14 @@ fn a_secret_is_in_no_text_that_the_configuration_gives() {
     let config = load("{http: {bearer_token: s3cr3t}}", &[], &[]).unwrap();
     assert!(!config.show().contains("s3cr3t") && !format!("{config:?}").contains("s3cr3t"));
     assert_eq!(config.http.bearer_token.expose(), Some("s3cr3t"));
+}
+
+#[test]
+fn durations_are_shown_as_people_write_them() {
+    for (written, shown) in
+        [("60d", "60d"), ("90m", "1h 30m"), ("1500ms", "1s 500ms"), ("0s", "0s"), ("1 day 2 hours", "1d 2h")]
+    {
+        let config = load(&format!("archive: {{succeeded_older_than: {written}}}"), &[], &[]).unwrap();
+        assert!(config.show().contains(&format!("  succeeded_older_than: {shown}\n")), "{written}");
+    }
 }

@@ -110,6 +110,19 @@ fn an_alert_says_what_is_wrong_and_since_when_and_the_settings_count() {
 }
 
 #[test]
+fn plans_without_a_uid_are_told_apart() {
+    let mut bench = Bench::new(Settings::default());
+    for name in ["plan", "other"] {
+        bench
+            .store
+            .apply(plan(json!({"metadata": {"name": name, "uid": ""}, "status": {"conditions": ["Failed"]}})), minute(0.0));
+        let key = Key::new("ns", name);
+        assert!(bench.alerts.evaluate(&key, bench.store.plan(&key).map(|state| &**state), minute(0.0)));
+    }
+    assert_eq!(bench.due().len(), 4);
+}
+
+#[test]
 fn a_plan_with_many_failed_vms_names_ten_and_counts_the_rest() {
     let vms: Vec<_> = (0..25)
         .map(|n| json!({"id": format!("vm-{n}"), "name": format!("n{n}"), "completed": 2, "conditions": ["Failed"]}))

@@ -133,8 +133,8 @@ fn what_is_broken_is_named_with_its_line_and_costs_nothing_else() {
         ("an unknown event", json!({"type": "EXPLODED", "object": one}).to_string(), vec!["!input:1"]),
         ("a deletion", json!({"type": "DELETED", "object": one}).to_string(), vec!["-one"]),
         ("a bookmark", json!({"type": "BOOKMARK", "object": {}}).to_string(), vec![]),
-        ("nothing", String::new(), vec![]),
-        ("blanks", " \n\n".to_owned(), vec![]),
+        ("nothing", String::new(), vec!["!input"]),
+        ("blanks", " \n\n".to_owned(), vec!["!input"]),
     ] {
         assert_eq!(shown(&write(folder.path(), "input", text)), expected, "{form}");
     }
@@ -170,21 +170,64 @@ async fn a_file_that_changes_is_read_again() {
     let path = write(folder.path(), "plans.json", a_plan("one").to_string());
     let (to, mut from) = mpsc::channel(100);
     let follower = tokio::spawn(files::follow(path.clone(), Duration::from_millis(5), to));
-    let mut next = async || loop {
-        if let Some(shown) = short(&from.recv().await.unwrap().what) {
-            return shown;
+    async fn next(from: &mut mpsc::Receiver<Observation>) -> String {
+        loop {
+            if let Some(shown) = short(&from.recv().await.unwrap().what) {
+                return shown;
+            }
         }
-    };
-    assert_eq!(next().await, "one");
+    }
+    assert_eq!(next(&mut from).await, "one");
     std::fs::write(&path, format!("{}\n{}", a_plan("one"), a_plan("two"))).unwrap();
-    assert_eq!((next().await.as_str(), next().await.as_str()), ("one", "two"));
+    assert_eq!((next(&mut from).await.as_str(), next(&mut from).await.as_str()), ("one", "two"));
     std::fs::remove_file(&path).unwrap();
-    assert!(next().await.starts_with('!'), "a file that is gone is named");
+    assert!(next(&mut from).await.starts_with('!'), "a file that is gone is named");
     std::fs::write(&path, a_plan("three").to_string()).unwrap();
-    while next().await != "three" {}
-    drop(next);
+    while next(&mut from).await != "three" {}
     drop(from);
     follower.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_is_cut_to_nothing_takes_nothing_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), "plans.json", a_plan("one").to_string());
+    let (to, mut from) = mpsc::channel(100);
+    tokio::spawn(files::follow(path.clone(), Duration::from_millis(5), to));
+    let mut store = mtv_sentinel::store::Store::default();
+    let mut syncs = 0;
+    while syncs < 2 {
+        let observation = from.recv().await.unwrap();
+        match observation.what {
+            Seen::Applied(decoded) => drop(store.apply(decoded.object, observation.at)),
+            Seen::RelistBegins(kind) => store.relist_begins(kind),
+            Seen::RelistEnds(kind) => drop(store.relist_ends(kind, observation.at)),
+            Seen::BadInput(_, reason) => assert_eq!(reason, "it is empty"),
+            Seen::Synced => {
+                syncs += 1;
+                std::fs::write(&path, "").unwrap();
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(store.snapshot().plans.len(), 1);
+}
+
+#[test]
+fn a_recording_of_nothing_but_its_start_is_synced_at_its_end() {
+    let event = json!({"time": "2026-01-01T00:00:00Z", "type": "ADDED", "object": a_plan("one")});
+    let recording = Recording::unpack("start", event.to_string().as_bytes()).unwrap();
+    let last: Vec<Seen> = recording.observations(None).map(|observation| observation.what).skip(1).collect();
+    assert_eq!(last, [Seen::Synced, Seen::Ended]);
+}
+
+#[test]
+fn an_empty_file_among_recordings_is_one_that_had_nothing_to_record() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "providers.ndjson", "");
+    assert!(Recording::load(folder.path()).is_err(), "nothing at all is no recording");
+    std::fs::copy(repository("tests/recordings/a-cold.ndjson.gz"), folder.path().join("a-cold.ndjson.gz")).unwrap();
+    assert_eq!(Recording::load(folder.path()).unwrap().span(), recording("a-cold").span());
 }
 
 #[test]
@@ -192,11 +235,13 @@ fn a_recording_gives_the_state_at_an_instant() {
     let recording = recording("b-fail-retry");
     let at = |time: &str| recording.observations(Some(Time::parse(time).unwrap())).count();
     let all = recording.observations(None).count();
-    assert_eq!(all, raw_events("b-fail-retry").len() + 1, "every event, and the end of the start");
+    assert_eq!(all, raw_events("b-fail-retry").len() + 2, "every event, the end of the start, and the end");
     assert!(at("2026-11-23T15:38:00Z") > 10 && at("2026-11-23T15:38:00Z") < all);
-    assert_eq!((at("2020-01-01T00:00:00Z"), at("2030-01-01T00:00:00Z")), (0, all));
-    let last = recording.observations(Some(Time::parse("2026-11-23T15:38:00Z").unwrap())).last().unwrap();
-    assert!(last.at <= Time::parse("2026-11-23T15:38:00Z").unwrap());
+    assert_eq!((at("2020-01-01T00:00:00Z"), at("2030-01-01T00:00:00Z")), (1, all));
+    let until = Time::parse("2026-11-23T15:38:00Z").unwrap();
+    let mut shown: Vec<Observation> = recording.observations(Some(until)).collect();
+    assert_eq!(shown.pop(), Some(Observation { at: until, what: Seen::Ended }));
+    assert!(shown.iter().all(|observation| observation.at <= until));
 }
 
 #[test]
@@ -234,7 +279,7 @@ async fn a_recording_is_played_at_its_own_pace_and_again_if_asked() {
     let recording = recording("g-cancel-all");
     let (first, last) = recording.span().unwrap();
     let length = last.since(first).as_secs_f64();
-    let count = recording.observations(None).count();
+    let count = recording.observations(None).count() - 1;
     let (to, mut from) = mpsc::channel(1);
     let pace = Pace { speed: 10.0, until: None, repeat: true, longest_pause: Duration::MAX };
     let start = tokio::time::Instant::now();

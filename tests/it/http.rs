@@ -21,9 +21,10 @@ impl Daemon {
     fn start(name: &str, config: &str) -> Self {
         let file = Some(("test".to_owned(), config.to_owned()));
         let config = Config::load(Layers { file, ..Layers::default() }).unwrap();
-        let pace =
-            Pace { speed: 1.0, until: Some(mtv_sentinel::plan::Time::MAX), repeat: false, longest_pause: Duration::ZERO };
-        Self::run(config, Input::Replay(recording(name), pace))
+        let recording = recording(name);
+        let until = recording.span().map(|(_, last)| last);
+        let pace = Pace { speed: 1.0, until, repeat: false, longest_pause: Duration::ZERO };
+        Self::run(config, Input::Replay(recording, pace))
     }
 
     fn run(config: Config, input: Input) -> Self {
@@ -282,6 +283,17 @@ fn no_request_makes_it_fall_over() {
         assert!(code < 500, "{code} for {:?}", String::from_utf8_lossy(&request[..request.len().min(60)]));
     }
     assert_eq!(daemon.get("/livez").0, 200);
+}
+
+#[test]
+fn a_client_that_does_not_read_its_answers_is_cut_off() {
+    let daemon = Daemon::start("r-many-plans", "{http: {max_connections: 1, write_timeout: 100ms, header_timeout: 60s}}");
+    // More answers than any socket buffer takes, and nobody reads them.
+    let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut deaf = daemon.send(request);
+    deaf.set_nonblocking(true).unwrap();
+    while deaf.write(&request.repeat(100)).is_ok() {}
+    assert_eq!(daemon.get("/livez").0, 200, "its slot is free again");
 }
 
 #[test]

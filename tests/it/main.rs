@@ -2,7 +2,7 @@
 //!
 //! Least powerful method first: pure functions, then recordings, then the HTTP server in this process, then the whole binary.
 
-#![allow(missing_docs, unreachable_pub)]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
 mod support;
 

@@ -1,7 +1,7 @@
 //! Progress where Forklift's numbers are treacherous: one case for each trap.
 
 use crate::support::{minute, plan, state};
-use mtv_sentinel::plan::{PlanState, StepName, VmProgress};
+use mtv_sentinel::plan::{PlanState, Stage, StepName, VmProgress};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -264,6 +264,57 @@ fn a_vm_that_failed_is_in_the_step_that_failed_and_others_that_ended_are_in_none
         state_of("cold", vm).vms[0].step
     };
     assert_eq!((at("Failed"), at("Succeeded"), at("Canceled")), (Some(StepName::ImageConversion), None, None));
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Itinerary {
+    itinerary: String,
+    r#type: String,
+    pipeline: Vec<String>,
+    /// Each stage with the step and the phase of the VM in it.
+    stages: Vec<(String, String, String)>,
+}
+
+#[test]
+fn every_itinerary_of_forklift_is_known_from_its_first_stage_to_its_last() {
+    let text = std::fs::read_to_string(crate::support::repository("tests/synthetic/itineraries.yaml")).unwrap();
+    let itineraries: Vec<Itinerary> = serde_saphyr::from_multiple(&text).unwrap();
+    assert!(itineraries.len() >= 10);
+    let mut stages = std::collections::BTreeSet::new();
+    let mut steps = std::collections::BTreeSet::new();
+    for Itinerary { itinerary, r#type, pipeline, stages: each } in itineraries {
+        let pipeline: Vec<Value> =
+            pipeline.iter().map(|name| json!({"name": name, "progress": {"completed": 0, "total": 1}})).collect();
+        for (stage, wanted_step, wanted_phase) in each {
+            let vm = json!([{"id": "a", "phase": stage, "started": 1, "pipeline": pipeline}]);
+            let state = state_of(&r#type, vm);
+            let step = state.vms[0].step.map_or("", StepName::as_str);
+            assert_eq!(
+                (step, state.vms[0].phase.as_str()),
+                (wanted_step.as_str(), wanted_phase.as_str()),
+                "{itinerary}: {stage}"
+            );
+            assert_ne!(state.plan.vms[0].stage, Stage::Unknown, "{itinerary}: {stage}");
+            stages.insert(state.plan.vms[0].stage);
+            steps.extend(state.plan.vms[0].steps.iter().map(|step| step.name));
+        }
+    }
+    let missing = |known: Vec<&'static str>| assert_eq!(known, Vec::<&str>::new(), "in no itinerary");
+    missing(
+        Stage::ALL
+            .iter()
+            .filter(|stage| **stage != Stage::Unknown && !stages.contains(stage))
+            .map(|stage| stage.as_str())
+            .collect(),
+    );
+    missing(
+        StepName::ALL
+            .iter()
+            .filter(|step| **step != StepName::Unknown && !steps.contains(step))
+            .map(|step| step.as_str())
+            .collect(),
+    );
 }
 
 proptest! {

@@ -91,6 +91,14 @@ fn an_object_that_cannot_be_decoded_keeps_what_was_known_of_it_until_it_is_delet
 }
 
 #[test]
+fn the_same_object_again_changes_nothing() {
+    let mut store = Store::default();
+    assert_eq!(store.apply(executing(), minute(0.0)).plans.len(), 1);
+    let changes = store.apply(executing(), minute(1.0));
+    assert!(changes.plans.is_empty() && changes.events.is_empty(), "{changes:?}");
+}
+
+#[test]
 fn a_plan_that_was_made_anew_is_another_plan() {
     let mut store = Store::default();
     store.apply(executing(), minute(0.0));

@@ -41,7 +41,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("policy", &["plan", "store"]),
     ("dispatch", &["plan", "store", "alert", "policy"]),
     ("metrics", &["plan", "store", "alert", "policy", "dispatch"]),
-    ("config", &["plan", "alert", "policy", "dispatch", "metrics"]),
+    ("config", &["plan", "alert", "policy", "dispatch"]),
     ("watch", &["plan", "forklift", "store", "config"]),
     ("notify", &["plan", "store", "alert", "policy", "dispatch", "metrics", "config"]),
     ("archive", &["plan", "store", "alert", "policy", "dispatch", "metrics", "config"]),

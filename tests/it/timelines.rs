@@ -19,7 +19,7 @@ fn apply(store: &mut Store, observation: Observation) -> Changes {
             store.apply(decoded.object, observation.at)
         }
         Seen::Deleted(kind, key) => store.delete(kind, &key, observation.at),
-        Seen::Synced => Changes::default(),
+        Seen::Synced | Seen::Ended => Changes::default(),
         other => panic!("a recording shows {other:?}"),
     }
 }
@@ -31,10 +31,10 @@ fn follow(name: &str, mut see: impl FnMut(&str, Option<&PlanState>, &Arc<PlanSta
         raw_events(name).iter().map(|event| event["time"].as_str().unwrap()[11..23].to_owned()).collect();
     let mut times = times.iter();
     for observation in recording(name).observations(None) {
-        let synced = observation.what == Seen::Synced;
+        let is_event = !matches!(observation.what, Seen::Synced | Seen::Ended);
         let before = store.snapshot();
         let changes = apply(&mut store, observation);
-        let time = if synced { "" } else { times.next().unwrap().as_str() };
+        let time = if is_event { times.next().unwrap().as_str() } else { "" };
         for key in &changes.plans {
             let after = store.plan(key).unwrap();
             see(time, before.plans.get(key).map(|state| &**state), after);
