@@ -2,7 +2,7 @@
 //!
 //! Times are RFC 3339, sizes bytes, ratios 0 to 1; a field without a value is left out.
 
-use super::routes::Answer;
+use super::answer::Answer;
 use super::{Server, View};
 use crate::plan::{Condition, Key, PlanState, Step, Time, Vm, VmPhase, VmState};
 use hyper::StatusCode;

@@ -1,9 +1,10 @@
 //! The HTTP listener: metrics, probes, API. Read-only.
 //!
 //! Run by `app` as one task. It sees the published [`View`] and nothing else of the model, and never imports `watch`, `notify`
-//! or `archive`. `routes` says what there is, `negotiate` which form a scrape gets, `api` what the JSON looks like, `server`
+//! or `archive`. `routes` says what there is, `negotiate` which form a scrape gets, `api` what the JSON looks like, `answer` what they give, `server`
 //! holds the limits.
 
+mod answer;
 mod api;
 mod auth;
 mod deadline;

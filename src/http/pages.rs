@@ -1,7 +1,7 @@
 //! The landing page, readiness, and the configuration.
 
 use super::Server;
-use super::routes::Answer;
+use super::answer::Answer;
 use hyper::StatusCode;
 
 /// What there is, with links.

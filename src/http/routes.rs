@@ -1,42 +1,14 @@
 //! What there is to ask for, and the answer to each request.
 
+use super::answer::Answer;
 use super::negotiate::negotiate;
 use super::{Server, api, pages};
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{
-    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, VARY, WWW_AUTHENTICATE,
-};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, VARY, WWW_AUTHENTICATE};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use std::convert::Infallible;
 use std::sync::Arc;
-
-/// An answer before it is written.
-pub(super) struct Answer {
-    pub(super) code: StatusCode,
-    pub(super) content_type: &'static str,
-    pub(super) body: Bytes,
-    headers: Vec<(hyper::header::HeaderName, HeaderValue)>,
-}
-
-impl Answer {
-    pub(super) fn new(code: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        Self { code, content_type, body: body.into(), headers: Vec::new() }
-    }
-
-    pub(super) fn text(code: StatusCode, body: impl Into<Bytes>) -> Self {
-        Self::new(code, "text/plain; charset=utf-8", body)
-    }
-
-    pub(super) fn html(body: impl Into<Bytes>) -> Self {
-        Self::new(StatusCode::OK, "text/html; charset=utf-8", body)
-    }
-
-    fn with(mut self, name: hyper::header::HeaderName, value: &'static str) -> Self {
-        self.headers.push((name, HeaderValue::from_static(value)));
-        self
-    }
-}
 
 /// What a path asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,18 +85,7 @@ pub(super) async fn answer<B>(server: Arc<Server>, request: Request<B>) -> Resul
         }
     };
     server.own.count_request(route.label(), answer.code.as_u16());
-    Ok(write(answer, head))
-}
-
-fn write(answer: Answer, head: bool) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(if head { Bytes::new() } else { answer.body.clone() }));
-    *response.status_mut() = answer.code;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(answer.body.len()));
-    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
-    headers.extend(answer.headers);
-    response
+    Ok(answer.write(head))
 }
 
 /// Makes an answer that may be large, beside the other requests.
