@@ -144,6 +144,13 @@ pub struct Pace {
     pub longest_pause: Duration,
 }
 
+impl Pace {
+    /// How long to wait between two events of a recording.
+    pub fn pause(&self, before: Timestamp, after: Timestamp) -> Duration {
+        after.duration_since(before).unsigned_abs().div_f64(self.speed).min(self.longest_pause)
+    }
+}
+
 /// Plays a recording until its end, or for ever, or until the receiver is gone. With an instant to stop at it goes there at once.
 pub async fn play(recording: Recording, pace: Pace, to: mpsc::Sender<Observation>) {
     loop {
@@ -151,10 +158,9 @@ pub async fn play(recording: Recording, pace: Pace, to: mpsc::Sender<Observation
         let mut last = None;
         for (at, observation) in recording.timed(pace.until) {
             if let (Some(before), None) = (before, pace.until) {
-                let pause = at.duration_since(before).unsigned_abs().div_f64(pace.speed).min(pace.longest_pause);
                 tokio::select! {
                     () = to.closed() => return,
-                    () = tokio::time::sleep(pause) => {}
+                    () = tokio::time::sleep(pace.pause(before, at)) => {}
                 }
             }
             before = Some(at);
