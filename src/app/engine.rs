@@ -8,12 +8,12 @@ use crate::alert::Alerts;
 use crate::archive::Decided;
 use crate::config::Config;
 use crate::dispatch::{Send, Told};
-use crate::forklift::Issue;
+use crate::forklift::{Issue, Object};
 use crate::http::View;
 use crate::metrics::{Cache, Own, PlanContext};
 use crate::plan::{Event, Key, Kind, Text, Time};
 use crate::policy::{self, Decision, Policy};
-use crate::store::{Changes, Store};
+use crate::store::{Changes, Health, Report, Store, WatchId};
 use crate::watch::{Observation, Seen};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,6 +33,7 @@ pub struct Engine {
     alert_settings: crate::alert::Settings,
     own: Arc<Own>,
     synced: bool,
+    health: Health,
     at: Option<Time>,
     /// Oddities that were named already: each is named once.
     named: BTreeSet<String>,
@@ -49,6 +50,8 @@ pub struct Outcome {
     pub decisions: Vec<Decided>,
     /// What is odd about the input, each thing once.
     pub oddities: Vec<String>,
+    /// Watches that broke, or work again.
+    pub watches: Vec<String>,
     /// Alerts that fired at the start and are not told.
     pub baseline: Option<usize>,
 }
@@ -70,6 +73,7 @@ impl Engine {
             alert_settings,
             own,
             synced: false,
+            health: Health::default(),
             at: None,
             named: BTreeSet::new(),
         };
@@ -91,6 +95,7 @@ impl Engine {
                 let kind = decoded.object.kind();
                 self.own.count_observation(kind, "applied");
                 self.name_issues(kind, decoded.object.key(), &decoded.issues, &mut outcome);
+                self.measure_lag(&decoded.object, at);
                 self.store.apply(decoded.object, at)
             }
             Seen::Unreadable(kind, key, reason) => {
@@ -108,11 +113,15 @@ impl Engine {
                 self.name(format!("{origin}{colon}{reason}"), &mut outcome);
                 Changes::default()
             }
-            Seen::RelistBegins(kind) => {
-                self.store.relist_begins(kind);
+            Seen::RelistBegins(kind, namespace) => {
+                self.store.relist_begins(kind, &namespace);
                 Changes::default()
             }
-            Seen::RelistEnds(kind) => self.store.relist_ends(kind, at),
+            Seen::RelistEnds(kind, namespace) => self.store.relist_ends(kind, &namespace, at),
+            Seen::Report(watch, report) => {
+                self.take_report(watch, report, at, &mut outcome);
+                Changes::default()
+            }
             Seen::Synced => {
                 if !self.synced {
                     self.synced = true;
@@ -164,7 +173,14 @@ impl Engine {
         self.own.set_unreadable(snapshot.unreadable);
         self.own.set_synced(self.synced);
         self.own.set_samples(exposition.samples());
-        View { snapshot, exposition, decisions: self.decisions.clone(), synced: self.synced, at: self.at }
+        View {
+            snapshot,
+            exposition,
+            decisions: self.decisions.clone(),
+            synced: self.synced,
+            at: self.at,
+            health: self.health.clone(),
+        }
     }
 
     /// Forgets all that was observed: the recording starts again.
@@ -240,6 +256,33 @@ impl Engine {
         }
         self.cache.put_plan(&PlanContext { state: &state, decision, shown_labels: &self.shown_labels });
         alerts_changed
+    }
+
+    /// A report of a watch: counted, and told when it is news.
+    fn take_report(&mut self, watch: WatchId, report: Report, at: Time, outcome: &mut Outcome) {
+        self.own.count_report(&watch, &report);
+        if let Report::Contact | Report::Listed = report {
+            self.own.set_contact(&watch, at);
+        }
+        let said = match &report {
+            Report::Broken(trouble, message) => format!("the watch of {watch} is broken ({trouble}): {message}"),
+            Report::Listing | Report::Listed | Report::Contact | Report::Restarted => {
+                format!("the watch of {watch} works again")
+            }
+        };
+        if self.health.report(watch, report, at) {
+            outcome.watches.push(said);
+        }
+    }
+
+    /// How long after the newest time in a plan it was seen, once everything has been listed.
+    fn measure_lag(&self, object: &Object, at: Time) {
+        let listed = self.synced && self.health.watches().next().is_some();
+        if let (true, Object::Plan(plan)) = (listed, object)
+            && let Some(newest) = plan.newest_time()
+        {
+            self.own.observe_lag(at.since(newest));
+        }
     }
 
     fn count_alerts(&self) {

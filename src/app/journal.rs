@@ -20,6 +20,9 @@ impl Journal for Log {
         for oddity in &outcome.oddities {
             tracing::warn!("{oddity}");
         }
+        for watch in &outcome.watches {
+            tracing::warn!("{watch}");
+        }
         if let Some(alerts @ 1..) = outcome.baseline {
             tracing::info!(alerts, "alerts that fired before the start are not told");
         }

@@ -13,7 +13,7 @@ use crate::config::{Config, Source};
 use crate::http::{self, View};
 use crate::metrics::Own;
 use crate::watch::replay::{Pace, Recording};
-use crate::watch::{Clock, Observation, Seen, files, replay};
+use crate::watch::{Clock, Observation, Seen, cluster, files, replay};
 use crate::{archive, notify};
 use anyhow::Context;
 use std::future::Future;
@@ -31,9 +31,6 @@ pub const COMMIT: &str = match option_env!("MTV_SENTINEL_COMMIT") {
     None => "unknown",
 };
 
-/// Why the default source is refused for now.
-pub const NO_CLUSTER: &str = "this version cannot watch a live cluster yet; use --source files:PATH with what kubectl get prints, or --source replay:PATH";
-
 /// Observations that wait for the loop; a source that is faster waits.
 const QUEUE: usize = 1024;
 
@@ -43,6 +40,8 @@ pub enum Input {
     Files(std::path::PathBuf, Duration),
     /// A recording.
     Replay(Recording, Pace),
+    /// A live cluster.
+    Cluster(cluster::Settings),
 }
 
 impl Input {
@@ -52,7 +51,7 @@ impl Input {
     /// If it cannot be read, or is one that this version does not have.
     pub fn open(config: &Config) -> anyhow::Result<Self> {
         match &config.general.source {
-            Source::Cluster => anyhow::bail!(NO_CLUSTER),
+            Source::Cluster => Ok(Self::Cluster(cluster_settings(config))),
             Source::Files(path) => {
                 if path.as_os_str() != "-" {
                     std::fs::metadata(path).with_context(|| format!("source files:{}", path.display()))?;
@@ -74,7 +73,7 @@ impl Input {
 
     fn clock(&self) -> Clock {
         match self {
-            Self::Files(..) => Clock::Wall,
+            Self::Files(..) | Self::Cluster(_) => Clock::Wall,
             Self::Replay(_, pace) => Clock::recorded(pace.speed),
         }
     }
@@ -90,8 +89,23 @@ impl Input {
                     replay::play(recording, pace, to).await;
                     Ok(())
                 }
+                Self::Cluster(settings) => cluster::follow(settings, to).await.context("source cluster"),
             }
         })
+    }
+}
+
+fn cluster_settings(config: &Config) -> cluster::Settings {
+    let config = &config.kubernetes;
+    cluster::Settings {
+        kubeconfig: config.kubeconfig.clone(),
+        context: Some(config.context.clone()).filter(|context| !context.is_empty()),
+        namespaces: config.namespaces.clone(),
+        page_size: config.page_size.0,
+        watch_timeout: config.watch_timeout.0,
+        request_timeout: config.request_timeout.0,
+        longest_backoff: config.longest_backoff.0,
+        streaming_lists: config.streaming_lists,
     }
 }
 
@@ -120,13 +134,14 @@ pub async fn run(
     let notifier = tokio::spawn(notify::deliver(cluster, Arc::clone(&own), due));
     let archiver = tokio::spawn(archive::dry_run(decisions));
     let (stop_http, http_stopped) = watch::channel(false);
-    let server = http::Server::new(&config, VERSION, view, own);
+    let server = http::Server::new(&config, VERSION, Clock::wall, view, own);
     let mut server = tokio::spawn(http::serve(listener, server, http_stopped));
     let outputs = Outputs { publish, send, decide, journal };
     let mut main_loop = tokio::spawn(run_loop(engine, clock, observations, outputs));
 
     let result = tokio::select! {
         () = stop => Ok(()),
+        // Ends on its own only when it cannot begin.
         ended = &mut source => match ended {
             Ok(Ok(())) => Err(anyhow::anyhow!("the source ended")),
             Ok(Err(error)) => Err(error),

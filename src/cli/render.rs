@@ -1,7 +1,7 @@
 //! `render`: the metrics of a source, once.
 
 use super::{ConfigArgs, Failure, warn};
-use crate::app::{COMMIT, Engine, NO_CLUSTER, VERSION};
+use crate::app::{COMMIT, Engine, VERSION};
 use crate::config::{Config, Source};
 use crate::metrics::{Format, Own};
 use crate::watch::replay::Recording;
@@ -52,7 +52,11 @@ pub(super) fn run(args: RenderArgs) -> Result<(), Failure> {
 
 fn observations(config: &Config) -> Result<Vec<Observation>, Failure> {
     match &config.general.source {
-        Source::Cluster => Err(Failure::Usage(NO_CLUSTER.to_owned())),
+        Source::Cluster => {
+            let mend =
+                "render needs --source files:PATH or --source replay:PATH; for a cluster, pipe kubectl get into files:-";
+            Err(Failure::Usage(mend.to_owned()))
+        }
         Source::Files(path) => Ok(files::read(path).with_context(|| format!("source files:{}", path.display()))?),
         Source::Replay(path) => {
             let recording = Recording::load(path).map_err(anyhow::Error::msg).context("source replay")?;

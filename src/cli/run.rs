@@ -2,7 +2,7 @@
 
 use super::{ConfigArgs, Failure, log};
 use crate::app::{self, Input, Journal, Log};
-use crate::config::{Config, Source};
+use crate::config::Config;
 use anyhow::Context;
 use clap::Args;
 use std::net::SocketAddr;
@@ -27,9 +27,6 @@ pub(super) struct RunArgs {
 pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
     let flags = vec![("http.listen", args.listen), ("log.level", args.log_level), ("log.format", args.log_format)];
     let config = args.config.load(flags)?;
-    if config.general.source == Source::Cluster {
-        return Err(Failure::Usage(app::NO_CLUSTER.to_owned()));
-    }
     log::init(&config.log);
     let input = Input::open(&config)?;
     daemon(config, input, Box::new(Log), |address| {

@@ -8,6 +8,7 @@ mod alerts;
 mod archive;
 mod files;
 mod http;
+mod kubernetes;
 mod layers;
 mod log;
 mod metrics;
@@ -21,6 +22,7 @@ pub use alerts::AlertsConfig;
 pub use archive::{ArchiveConfig, ArchiveMode};
 pub use files::FilesConfig;
 pub use http::HttpConfig;
+pub use kubernetes::KubernetesConfig;
 pub use layers::{ENV_PREFIX, Layers};
 pub use log::{LogConfig, LogFormat, LogLevel};
 pub use metrics::MetricsConfig;
@@ -101,6 +103,7 @@ config! {
     alerts: AlertsConfig, "Which rules hold, and how urgent they are.";
     notify: NotifyConfig, "Who is told.";
     archive: ArchiveConfig, "What happens to plans that have succeeded.";
+    kubernetes: KubernetesConfig, "The source cluster.";
     files: FilesConfig, "The source files:PATH.";
     replay: ReplayConfig, "The source replay:PATH.";
 }

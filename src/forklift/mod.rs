@@ -93,11 +93,22 @@ pub struct DecodeError {
     pub reason: String,
 }
 
+/// What an object is called, and its version: what a watch needs to know of it before it is decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Its kind.
+    pub kind: Kind,
+    /// Namespace and name.
+    pub key: Key,
+    /// `metadata.resourceVersion`, or empty.
+    pub resource_version: crate::plan::Text,
+}
+
 /// What a piece of JSON is, before it is decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Envelope {
     /// One object of a watched kind.
-    Object(Kind, Key),
+    Object(Head),
     /// A list: its items are decoded one by one.
     List,
     /// Something else.
@@ -113,10 +124,11 @@ struct Outline {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct OutlineMetadata {
     namespace: Loose<crate::plan::Text>,
     name: Loose<crate::plan::Text>,
+    resource_version: Loose<crate::plan::Text>,
 }
 loose::map!(OutlineMetadata);
 
@@ -136,7 +148,9 @@ pub fn outline(json: &[u8]) -> Result<Envelope, DecodeError> {
     let metadata = outline.metadata.value().unwrap_or_default();
     match metadata.name.value() {
         Some(name) if !name.is_empty() => {
-            Ok(Envelope::Object(kind, Key::new(metadata.namespace.value().unwrap_or_default(), name)))
+            let key = Key::new(metadata.namespace.value().unwrap_or_default(), name);
+            let resource_version = metadata.resource_version.value().unwrap_or_default();
+            Ok(Envelope::Object(Head { kind, key, resource_version }))
         }
         Some(_) | None => Err(refuse(Some(kind), "it has no metadata.name".to_owned())),
     }
@@ -147,16 +161,23 @@ pub fn outline(json: &[u8]) -> Result<Envelope, DecodeError> {
 /// # Errors
 /// If `json` is not such an object, or so broken that not even its fields can be told apart.
 pub fn decode(json: &[u8]) -> Result<Decoded, DecodeError> {
-    let (kind, key) = match outline(json)? {
-        Envelope::Object(kind, key) => (kind, key),
+    match outline(json)? {
+        Envelope::Object(head) => decode_as(&head, json),
         Envelope::List | Envelope::Foreign => {
             let reason = "it is no Plan, Migration or Provider of forklift.konveyor.io".to_owned();
-            return Err(DecodeError { kind: None, key: None, reason });
+            Err(DecodeError { kind: None, key: None, reason })
         }
-    };
-    convert::decode(kind, key.clone(), json).map_err(|error| DecodeError {
-        kind: Some(kind),
-        key: Some(key),
+    }
+}
+
+/// Decodes an object whose head is known already.
+///
+/// # Errors
+/// If it is so broken that not even its fields can be told apart.
+pub fn decode_as(head: &Head, json: &[u8]) -> Result<Decoded, DecodeError> {
+    convert::decode(head.kind, head.key.clone(), json).map_err(|error| DecodeError {
+        kind: Some(head.kind),
+        key: Some(head.key.clone()),
         reason: error.to_string(),
     })
 }

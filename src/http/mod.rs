@@ -19,7 +19,7 @@ pub use server::{Server, serve};
 use crate::metrics::Exposition;
 use crate::plan::{Key, Time};
 use crate::policy::Decision;
-use crate::store::Snapshot;
+use crate::store::{Health, Snapshot};
 
 /// What the loop publishes: one consistent state of everything.
 #[derive(Debug, Default)]
@@ -34,4 +34,6 @@ pub struct View {
     pub synced: bool,
     /// The time of the last observation, by the source's clock.
     pub at: Option<Time>,
+    /// How the watches of a cluster stand; none for other sources.
+    pub health: Health,
 }

@@ -25,20 +25,36 @@ pub(super) fn landing(server: &Server) -> String {
     )
 }
 
-/// Ready once everything that was there at the start has been shown.
+/// Ready once everything that was there at the start has been shown, and while no watch has been broken for too long.
 pub(super) fn ready(server: &Server, verbose: bool) -> Answer {
     let view = server.view();
-    let code = if view.synced { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let mark = if view.synced { "[+]" } else { "[-]" };
+    let now = (server.now)();
+    let fresh = view.health.is_fresh(now, server.stale_after);
+    let mark = |good: bool| if good { "[+]" } else { "[-]" };
     let at = view.at.map_or_else(|| "nothing observed".to_owned(), |at| format!("last observation {at}"));
-    let details = format!(
-        "{mark} source: {plans} plans, {migrations} migrations, {providers} providers, {unreadable} unreadable; {at}\n",
+    let mut details = format!(
+        "{} source: {plans} plans, {migrations} migrations, {providers} providers, {unreadable} unreadable; {at}\n",
+        mark(view.synced),
         plans = view.snapshot.plans.len(),
         migrations = view.snapshot.migrations,
         providers = view.snapshot.providers.len(),
         unreadable = view.snapshot.unreadable,
     );
-    let verdict = if view.synced { "ok\n" } else { "not ready: the source has not shown everything yet\n" };
+    for (watch, health) in view.health.watches() {
+        let state = match &health.broken {
+            Some(broken) => format!("broken since {} ({}): {}", broken.since, broken.trouble, broken.message),
+            None if health.synced => "works".to_owned(),
+            None => "lists".to_owned(),
+        };
+        let contact = health.last_contact.map_or_else(|| "no answer yet".to_owned(), |at| format!("last answer {at}"));
+        let line = format!("{} watch of {watch}: {state}; {contact}\n", mark(health.broken.is_none() && health.synced));
+        details.push_str(&line);
+    }
+    let (code, verdict) = match (view.synced, fresh) {
+        (true, true) => (StatusCode::OK, "ok\n"),
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "not ready: the source has not shown everything yet\n"),
+        (true, false) => (StatusCode::SERVICE_UNAVAILABLE, "not ready: a watch has been broken for too long\n"),
+    };
     Answer::text(code, if verbose { details + verdict } else { verdict.to_owned() })
 }
 

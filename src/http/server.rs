@@ -6,6 +6,7 @@ use super::deadline::Deadline;
 use super::routes;
 use crate::config::Config;
 use crate::metrics::Own;
+use crate::plan::Time;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -26,6 +27,10 @@ pub struct Server {
     pub(super) own: Arc<Own>,
     pub(super) auth: Auth,
     pub(super) version: &'static str,
+    /// What time it is on the wall clock.
+    pub(super) now: fn() -> Time,
+    /// How long a watch may be broken before the daemon is not ready.
+    pub(super) stale_after: Duration,
     pub(super) cluster: String,
     /// The effective configuration; `None` where it is not served.
     pub(super) config: Option<String>,
@@ -37,9 +42,17 @@ pub struct Server {
 
 impl Server {
     /// A server with the limits of the configuration.
-    pub fn new(config: &Config, version: &'static str, view: watch::Receiver<Arc<View>>, own: Arc<Own>) -> Self {
+    pub fn new(
+        config: &Config,
+        version: &'static str,
+        now: fn() -> Time,
+        view: watch::Receiver<Arc<View>>,
+        own: Arc<Own>,
+    ) -> Self {
         Self {
             version,
+            now,
+            stale_after: config.kubernetes.stale_after.0,
             view,
             own,
             auth: Auth::new(&config.http),

@@ -4,10 +4,14 @@
 
 use super::format::Format;
 use crate::plan::Kind;
+use crate::store::{Report, WatchId};
 use prometheus_client::encoding::text::encode_registry;
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
@@ -56,6 +60,30 @@ macro_rules! own {
 
 const BUILD_HELP: &str = "The version of this program, always 1";
 
+/// The histogram of the lag, with its buckets.
+#[derive(Clone, Debug)]
+struct Lag(Histogram);
+
+impl Default for Lag {
+    fn default() -> Self {
+        Self(Histogram::new([1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0]))
+    }
+}
+
+impl EncodeMetric for Lag {
+    fn encode(&self, encoder: MetricEncoder<'_>) -> std::fmt::Result {
+        self.0.encode(encoder)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
+
+fn watch_labels(watch: &WatchId) -> Labels<2> {
+    [("kind", watch.kind.to_string()), ("watch_namespace", watch.namespace.to_string())]
+}
+
 fn register(registry: &mut Registry, name: &str, help: &str, metric: &(impl Metric + Clone)) {
     registry.register(name, help, metric.clone());
 }
@@ -70,6 +98,18 @@ own! {
         "Oddities in objects that were decoded: values of a wrong type, words that this version does not know, VMs listed twice";
     bad_input: Counter = "mtv_sentinel_source_bad_input", "counter", [],
         "Pieces of input that are no objects: broken documents, unreadable files";
+    watch_contact: Family<Labels<2>, Gauge> = "mtv_sentinel_watch_last_contact_timestamp_seconds", "gauge", ["kind", "watch_namespace"],
+        "When the API server last answered a watch; an empty namespace is all of them";
+    watch_broken: Family<Labels<2>, Gauge> = "mtv_sentinel_watch_broken", "gauge", ["kind", "watch_namespace"],
+        "Whether a watch does not work, 1 or 0";
+    watch_errors: Family<Labels<3>, Counter> = "mtv_sentinel_watch_errors", "counter", ["kind", "watch_namespace", "trouble"],
+        "Requests of a watch that failed, by what was wrong";
+    watch_listings: Family<Labels<2>, Counter> = "mtv_sentinel_watch_listings", "counter", ["kind", "watch_namespace"],
+        "Listings of everything that a watch began";
+    watch_restarts: Family<Labels<2>, Counter> = "mtv_sentinel_watch_restarts", "counter", ["kind", "watch_namespace"],
+        "Watches that ended in order and were taken up again";
+    lag: Lag = "mtv_sentinel_event_lag_seconds", "histogram", [],
+        "How long after the newest time in a plan it was seen; times in objects are whole seconds";
     synced: Gauge = "mtv_sentinel_source_synced", "gauge", [], "Whether the source has shown everything once, 1 or 0";
     last_observation: Gauge = "mtv_sentinel_source_last_observation_timestamp_seconds", "gauge", [],
         "The time of the last observation, by the source's clock";
@@ -94,7 +134,9 @@ fn in_order(page: &str) -> String {
     let mut ordered = String::with_capacity(page.len());
     for block in lines.chunk_by(|a, b| is_head(a) == is_head(b)) {
         let mut block = block.to_vec();
-        if !block.first().is_some_and(is_head) {
+        // The buckets of a histogram have an order of their own.
+        let sortable = |line: &&str| !line.starts_with('#') && !line.contains("_bucket{");
+        if block.iter().all(sortable) {
             block.sort_unstable();
         }
         ordered.extend(block);
@@ -143,6 +185,39 @@ impl Own {
     /// How many objects of a kind are known.
     pub fn set_objects(&self, kind: Kind, number: usize) {
         self.objects.get_or_create_owned(&[("kind", kind.to_string())]).set(count(number));
+    }
+
+    /// A watch of a cluster reported.
+    pub fn count_report(&self, watch: &WatchId, report: &Report) {
+        let labels = watch_labels(watch);
+        let set_broken = |broken: i64| {
+            self.watch_broken.get_or_create_owned(&labels).set(broken);
+        };
+        match report {
+            Report::Listing => {
+                self.watch_listings.get_or_create_owned(&labels).inc();
+            }
+            Report::Restarted => {
+                self.watch_restarts.get_or_create_owned(&labels).inc();
+            }
+            Report::Contact | Report::Listed => set_broken(0),
+            Report::Broken(trouble, _) => {
+                set_broken(1);
+                let [kind, namespace] = labels.clone();
+                let labels = [kind, namespace, ("trouble", trouble.to_string())];
+                self.watch_errors.get_or_create_owned(&labels).inc();
+            }
+        }
+    }
+
+    /// The server answered a watch at `at`.
+    pub fn set_contact(&self, watch: &WatchId, at: crate::plan::Time) {
+        self.watch_contact.get_or_create_owned(&watch_labels(watch)).set(at.unix().into());
+    }
+
+    /// A plan was seen this long after the newest time in it.
+    pub fn observe_lag(&self, lag: std::time::Duration) {
+        self.lag.0.observe(lag.as_secs_f64());
     }
 
     /// How many objects cannot be decoded.

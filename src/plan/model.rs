@@ -147,6 +147,13 @@ impl Plan {
         }
     }
 
+    /// The newest time in it: what the controller did last, as far as it says.
+    pub fn newest_time(&self) -> Option<Time> {
+        let conditions = self.conditions.iter().filter_map(|c| c.since);
+        let vms = self.vms.iter().filter_map(super::progress::newest_time);
+        conditions.chain(vms).chain(self.started).chain(self.completed).max()
+    }
+
     /// The latest attempt.
     pub fn attempt(&self) -> Option<&Attempt> {
         self.attempts.last()

@@ -241,7 +241,8 @@ fn precopies(warm: &Warm) -> (u32, usize) {
     (warm.successes, warm.precopies.len())
 }
 
-fn newest_time(vm: &Vm) -> Option<Time> {
+/// The newest time in a VM.
+pub(super) fn newest_time(vm: &Vm) -> Option<Time> {
     let steps = vm.steps.iter().flat_map(|step| [step.started, step.completed]);
     let precopies = vm.warm.iter().flat_map(|warm| warm.precopies.iter()).flat_map(|p| [p.start, p.end]);
     [vm.started, vm.completed].into_iter().chain(steps).chain(precopies).flatten().max()

@@ -5,8 +5,12 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod health;
+
+pub use health::{Broken, Health, Report, Trouble, WatchHealth, WatchId};
+
 use crate::forklift::Object;
-use crate::plan::{self, Event, Key, Kind, Migration, Plan, PlanState, Provider, Time};
+use crate::plan::{self, Event, Key, Kind, Migration, Plan, PlanState, Provider, Text, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -22,8 +26,8 @@ pub struct Store {
     plans_of: BTreeMap<Key, BTreeSet<Key>>,
     /// Objects whose latest version could not be decoded. What was known of them before stays.
     unreadable: BTreeSet<(Kind, Key)>,
-    /// For each kind that is being listed anew: what the list has shown so far.
-    relists: BTreeMap<Kind, BTreeSet<Key>>,
+    /// For each kind and namespace (empty for all) that is being listed anew: what the list has shown so far.
+    relists: BTreeMap<(Kind, Text), BTreeSet<Key>>,
 }
 
 /// A consistent view of the store. Cloning it costs the same whatever its size.
@@ -84,16 +88,17 @@ impl Store {
         changes
     }
 
-    /// A new listing of all objects of a kind begins: nothing is forgotten until it ends.
-    pub fn relist_begins(&mut self, kind: Kind) {
-        self.relists.insert(kind, BTreeSet::new());
+    /// A new listing of all objects of a kind, in a namespace or (empty) in all, begins: nothing is forgotten until it ends.
+    pub fn relist_begins(&mut self, kind: Kind, namespace: &str) {
+        self.relists.insert((kind, namespace.into()), BTreeSet::new());
     }
 
     /// The listing is complete: objects that it did not show are gone. Without a beginning it does nothing.
-    pub fn relist_ends(&mut self, kind: Kind, at: Time) -> Changes {
+    pub fn relist_ends(&mut self, kind: Kind, namespace: &str, at: Time) -> Changes {
         let mut changes = Changes::default();
-        if let Some(listed) = self.relists.remove(&kind) {
-            let gone: Vec<Key> = self.keys(kind).into_iter().filter(|key| !listed.contains(key)).collect();
+        if let Some(listed) = self.relists.remove(&(kind, namespace.into())) {
+            let covered = |key: &Key| namespace.is_empty() || key.namespace == namespace;
+            let gone: Vec<Key> = self.keys(kind).into_iter().filter(|key| covered(key) && !listed.contains(key)).collect();
             for key in gone {
                 self.remove(kind, &key, at, &mut changes);
             }
@@ -122,8 +127,10 @@ impl Store {
     }
 
     fn note_listed(&mut self, kind: Kind, key: &Key) {
-        if let Some(listed) = self.relists.get_mut(&kind) {
-            listed.insert(key.clone());
+        for scope in [&Text::new(), &key.namespace] {
+            if let Some(listed) = self.relists.get_mut(&(kind, scope.clone())) {
+                listed.insert(key.clone());
+            }
         }
     }
 

@@ -5,7 +5,7 @@
 //! be read is named, and while there is one nothing is taken as gone.
 
 use super::{Clock, Observation, Seen, documents, seen};
-use crate::plan::Kind;
+use crate::plan::{Kind, Text};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 /// If there is nothing at `path`, or a folder cannot be listed. A file that cannot be read is an observation.
 pub fn read(path: &Path) -> std::io::Result<Vec<Observation>> {
     let at = Clock::wall();
-    let mut found: Vec<Seen> = Kind::ALL.iter().copied().map(Seen::RelistBegins).collect();
+    let mut found: Vec<Seen> = Kind::ALL.iter().map(|kind| Seen::RelistBegins(*kind, Text::new())).collect();
     let mut whole = true;
     for file in list(path)? {
         let shown = read_file(&file);
@@ -25,7 +25,7 @@ pub fn read(path: &Path) -> std::io::Result<Vec<Observation>> {
         found.extend(shown);
     }
     if whole {
-        found.extend(Kind::ALL.iter().copied().map(Seen::RelistEnds));
+        found.extend(Kind::ALL.iter().map(|kind| Seen::RelistEnds(*kind, Text::new())));
     }
     found.push(Seen::Synced);
     Ok(found.into_iter().map(|what| Observation::new(at, what)).collect())

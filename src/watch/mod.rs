@@ -1,17 +1,19 @@
-//! Where objects come from: files and recordings. Every source yields the same [`Observation`]s.
+//! Where objects come from: a cluster, files, recordings. Every source yields the same [`Observation`]s.
 //!
 //! Called by `app` (as tasks) and by `cli` (read to the end). It decodes, and decides nothing; it never imports `http`,
 //! `notify` or `archive`.
 
 mod clock;
+pub mod cluster;
 mod documents;
 pub mod files;
 pub mod replay;
 
 pub use clock::Clock;
 
-use crate::forklift::{self, DecodeError, Decoded, Envelope};
-use crate::plan::{Key, Kind, Time};
+use crate::forklift::{self, DecodeError, Decoded, Envelope, Head};
+use crate::plan::{Key, Kind, Text, Time};
+use crate::store::{Report, WatchId};
 
 /// What a source saw.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,10 +35,12 @@ pub enum Seen {
     Deleted(Kind, Key),
     /// Input that is no object: where it is, and what is wrong with it.
     BadInput(String, String),
-    /// All objects of a kind are about to be shown.
-    RelistBegins(Kind),
-    /// All objects of a kind have been shown.
-    RelistEnds(Kind),
+    /// All objects of a kind, in a namespace or (empty) in all, are about to be shown.
+    RelistBegins(Kind, Text),
+    /// All objects of a kind, in a namespace or (empty) in all, have been shown.
+    RelistEnds(Kind, Text),
+    /// How a watch of a cluster stands.
+    Report(WatchId, Report),
     /// Everything that was there at the start has been shown.
     Synced,
     /// A replay starts again: nothing of what was shown is there any more.
@@ -61,10 +65,7 @@ fn seen(json: &[u8], origin: &str) -> Vec<Seen> {
 fn look(json: &[u8], origin: &str, found: &mut Vec<Seen>) {
     let bad = |reason: String| Seen::BadInput(origin.to_owned(), reason);
     match forklift::outline(json) {
-        Ok(Envelope::Object(kind, key)) => found.push(match forklift::decode(json) {
-            Ok(decoded) => Seen::Applied(Box::new(decoded)),
-            Err(error) => Seen::Unreadable(kind, key, error.reason),
-        }),
+        Ok(Envelope::Object(head)) => found.push(applied(head, json)),
         Ok(Envelope::List) => match documents::items(json) {
             Ok(items) => items.into_iter().for_each(|item| look(item, origin, found)),
             Err(reason) => found.push(bad(reason)),
@@ -78,6 +79,13 @@ fn look(json: &[u8], origin: &str, found: &mut Vec<Seen>) {
     }
 }
 
+fn applied(head: Head, json: &[u8]) -> Seen {
+    match forklift::decode_as(&head, json) {
+        Ok(decoded) => Seen::Applied(Box::new(decoded)),
+        Err(error) => Seen::Unreadable(head.kind, head.key, error.reason),
+    }
+}
+
 /// What an event of a watch shows; bookmarks and objects of other kinds show nothing.
 fn event_seen(event: documents::Event<'_>, origin: &str) -> Option<Seen> {
     let bad = |reason: String| Some(Seen::BadInput(origin.to_owned(), reason));
@@ -88,11 +96,8 @@ fn event_seen(event: documents::Event<'_>, origin: &str) -> Option<Seen> {
         other => return bad(format!("an event of type {other:?}; there are ADDED, MODIFIED and DELETED")),
     }
     match forklift::outline(object) {
-        Ok(Envelope::Object(kind, key)) if event.kind == "DELETED" => Some(Seen::Deleted(kind, key)),
-        Ok(Envelope::Object(kind, key)) => Some(match forklift::decode(object) {
-            Ok(decoded) => Seen::Applied(Box::new(decoded)),
-            Err(error) => Seen::Unreadable(kind, key, error.reason),
-        }),
+        Ok(Envelope::Object(head)) if event.kind == "DELETED" => Some(Seen::Deleted(head.kind, head.key)),
+        Ok(Envelope::Object(head)) => Some(applied(head, object)),
         Ok(Envelope::List | Envelope::Foreign) => None,
         Err(error) => bad(error.to_string()),
     }

@@ -5,6 +5,7 @@ use mtv_sentinel::app::Engine;
 use mtv_sentinel::config::{Config, Layers};
 use mtv_sentinel::http::{Negotiated, View, negotiate};
 use mtv_sentinel::metrics::{FAMILIES, Family, Format, OWN, Out, Own, PlanContext, Render, Sink, Value};
+use mtv_sentinel::store::{Report, Trouble, WatchId};
 use mtv_sentinel::watch::{Observation, files};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text::encode_registry};
@@ -395,6 +396,14 @@ fn our_own_metrics_are_those_of_the_table() {
     own.count_request("/metrics", 200);
     own.count_notification("log", "PlanFailed", "firing");
     own.set_alerts("PlanFailed", "warning", 0);
+    own.observe_lag(std::time::Duration::from_secs(3));
+    let watch = WatchId { kind: mtv_sentinel::plan::Kind::Plan, namespace: "ns".into() };
+    own.set_contact(&watch, minute(0.0));
+    for report in
+        [Report::Listing, Report::Listed, Report::Contact, Report::Restarted, Report::Broken(Trouble::Silent, String::new())]
+    {
+        own.count_report(&watch, &report);
+    }
     let page = own.encode();
     let registered: Vec<(&str, &str)> =
         page.lines().filter_map(|line| line.strip_prefix("# TYPE ")).filter_map(|line| line.rsplit_once(' ')).collect();
@@ -406,8 +415,10 @@ fn our_own_metrics_are_those_of_the_table() {
         let labels: Vec<&str> = sample.split_once('{').map_or(vec![], |(_, rest)| {
             rest.split_once('}').unwrap().0.split(',').map(|label| label.split_once('=').unwrap().0).collect()
         });
+        let labels: Vec<&str> = labels.into_iter().filter(|label| *label != "le").collect();
         assert_eq!(labels, row.labels, "{}", row.name);
     }
+    assert_strict(&[page + "# EOF\n"]);
 }
 
 #[test]

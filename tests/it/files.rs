@@ -27,7 +27,9 @@ fn short(seen: &Seen) -> Option<String> {
         Seen::Deleted(_, key) => Some(format!("-{}", key.name)),
         Seen::Unreadable(_, key, _) => Some(format!("?{}", key.name)),
         Seen::BadInput(origin, _) => Some(format!("!{}", origin.rsplit('/').next().unwrap())),
-        Seen::RelistBegins(_) | Seen::RelistEnds(_) | Seen::Synced | Seen::Restarted | Seen::Ended => None,
+        Seen::RelistBegins(..) | Seen::RelistEnds(..) | Seen::Report(..) | Seen::Synced | Seen::Restarted | Seen::Ended => {
+            None
+        }
     }
 }
 
@@ -158,7 +160,7 @@ fn a_folder_shows_its_files_in_order_and_leaves_out_what_is_no_capture() {
 fn a_capture_with_something_broken_takes_nothing_away() {
     let folder = tempfile::tempdir().unwrap();
     let whole = write(folder.path(), "a.json", a_plan("one").to_string());
-    let ends = |path: &Path| files::read(path).unwrap().iter().filter(|o| matches!(o.what, Seen::RelistEnds(_))).count();
+    let ends = |path: &Path| files::read(path).unwrap().iter().filter(|o| matches!(o.what, Seen::RelistEnds(..))).count();
     assert_eq!(ends(folder.path()), Kind::ALL.len());
     write(folder.path(), "b.json", "{");
     assert_eq!((ends(folder.path()), ends(&whole)), (0, Kind::ALL.len()));
@@ -200,8 +202,8 @@ async fn a_file_that_is_cut_to_nothing_takes_nothing_away() {
         let observation = from.recv().await.unwrap();
         match observation.what {
             Seen::Applied(decoded) => drop(store.apply(decoded.object, observation.at)),
-            Seen::RelistBegins(kind) => store.relist_begins(kind),
-            Seen::RelistEnds(kind) => drop(store.relist_ends(kind, observation.at)),
+            Seen::RelistBegins(kind, namespace) => store.relist_begins(kind, &namespace),
+            Seen::RelistEnds(kind, namespace) => drop(store.relist_ends(kind, &namespace, observation.at)),
             Seen::BadInput(_, reason) => assert_eq!(reason, "it is empty"),
             Seen::Synced => {
                 syncs += 1;

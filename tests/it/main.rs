@@ -4,6 +4,7 @@
 
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
+mod daemon;
 mod support;
 
 // pure: objects in, conclusions out
@@ -19,9 +20,11 @@ mod store;
 // what a real controller wrote
 mod timelines;
 
-// this process, with sockets and files
+// this process, with sockets, files and a real API server
+mod cluster;
 mod files;
 mod http;
+mod scripted;
 
 // the whole program
 mod cli;

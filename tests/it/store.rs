@@ -62,14 +62,14 @@ fn during_a_relist_nothing_disappears_and_at_its_end_only_what_was_not_listed() 
     for name in ["plan", "gone"] {
         store.apply(named(name), minute(0.0));
     }
-    store.relist_begins(Kind::Plan);
+    store.relist_begins(Kind::Plan, "");
     store.apply(named("plan"), minute(1.0));
     assert_eq!(store.snapshot().plans.len(), 2);
     store.apply(named("new"), minute(1.0));
-    let changes = store.relist_ends(Kind::Plan, minute(1.0));
+    let changes = store.relist_ends(Kind::Plan, "", minute(1.0));
     assert_eq!(changes.plans.into_iter().collect::<Vec<_>>(), [Key::new("ns", "gone")]);
     assert_eq!(store.snapshot().plans.keys().map(|key| key.name.to_string()).collect::<Vec<_>>(), ["new", "plan"]);
-    assert!(store.relist_ends(Kind::Plan, minute(1.0)).plans.is_empty(), "an end without a beginning does nothing");
+    assert!(store.relist_ends(Kind::Plan, "", minute(1.0)).plans.is_empty(), "an end without a beginning does nothing");
 }
 
 #[test]
@@ -82,9 +82,9 @@ fn an_object_that_cannot_be_decoded_keeps_what_was_known_of_it_until_it_is_delet
     assert_eq!(store.plan(&Key::new("ns", "never-seen")).unwrap().phase, PlanPhase::Unknown);
     assert_eq!(store.snapshot().unreadable, 2);
 
-    store.relist_begins(Kind::Plan);
+    store.relist_begins(Kind::Plan, "");
     store.unreadable(Kind::Plan, key(), minute(2.0));
-    store.relist_ends(Kind::Plan, minute(2.0));
+    store.relist_ends(Kind::Plan, "", minute(2.0));
     assert_eq!((store.snapshot().plans.len(), store.snapshot().unreadable), (1, 1), "it was listed, though not readable");
     store.delete(Kind::Plan, &key(), minute(3.0));
     assert_eq!((store.snapshot().plans.len(), store.snapshot().unreadable), (0, 0));
@@ -256,14 +256,14 @@ proptest! {
                 }
                 Step::Relist { kind, forget } => {
                     if let Some(name) = forget { last.remove(&(*kind, *name)); }
-                    store.relist_begins(*kind);
+                    store.relist_begins(*kind, "");
                     for ((_, name), (object, unreadable)) in last.iter().filter(|((of, _), _)| of == kind) {
                         match object {
                             Some(object) if !unreadable => drop(store.apply(object.clone(), at)),
                             _ => drop(store.unreadable(*kind, key(*name), at)),
                         }
                     }
-                    store.relist_ends(*kind, at);
+                    store.relist_ends(*kind, "", at);
                 }
             }
         }

@@ -27,23 +27,57 @@ into() {
     trap - EXIT
 }
 
-promtool() {
-    (
-        cd "$here/prometheus"
+# go_build MODULE OUTPUT_FOLDER LDFLAGS PACKAGE[=NAME]...: builds commands of one of the modules beside this file.
+go_build() {
+    local module=$1 out=$2 ldflags=$3 package
+    shift 3
+    cd "$here/$module"
+    for package in "$@"; do
         CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-mod=readonly go build -trimpath -tags remove_all_sd \
-            -ldflags "-s -w -X github.com/prometheus/common/version.Version=3.16.0" \
-            -o "$1/promtool" github.com/prometheus/prometheus/cmd/promtool
-    )
+            -ldflags "-s -w $ldflags" -o "$out/${package#*=}" "${package%=*}"
+    done
 }
+
+# Each takes the folder to fill. The versions are stamped, or clients would see "v0.0.0-master".
+kube_apiserver() {
+    local version=k8s.io/component-base/version
+    (go_build kube-apiserver "$1" \
+        "-X $version.gitVersion=v1.36.2 -X $version.gitMajor=1 -X $version.gitMinor=36" \
+        k8s.io/kubernetes/cmd/kube-apiserver=kube-apiserver k8s.io/kubernetes/cmd/kubectl=kubectl)
+}
+etcd() { (go_build etcd "$1" "" go.etcd.io/etcd/server/v3=etcd); }
+prometheus() {
+    (go_build prometheus "$1" "-X github.com/prometheus/common/version.Version=3.16.0" \
+        github.com/prometheus/prometheus/cmd/prometheus=prometheus github.com/prometheus/prometheus/cmd/promtool=promtool)
+}
+alertmanager() {
+    (go_build alertmanager "$1" "" \
+        github.com/prometheus/alertmanager/cmd/alertmanager=alertmanager github.com/prometheus/alertmanager/cmd/amtool=amtool)
+}
+helm() { (go_build helm "$1" "" helm.sh/helm/v4/cmd/helm=helm); }
 
 python_packages() {
     python3 -m pip install --quiet --no-deps --require-hashes --target "$1" -r "$here/python/requirements.txt"
 }
 
-prometheus_dir=$(pinned promtool "$here/prometheus/go.mod" "$here/prometheus/go.sum")
-python_dir=$(pinned python "$here/python/requirements.txt")
-into "$prometheus_dir" promtool
-into "$python_dir" python_packages
-# Where the tests look: names without a hash.
-ln -sfn "$(basename "$prometheus_dir")" "$cache/promtool"
-ln -sfn "$(basename "$python_dir")" "$cache/python"
+# tool NAME COMMAND PIN...: one tool, and a name without a hash by which the tests find it.
+tool() {
+    local name=$1 command=$2 dir
+    shift 2
+    dir=$(pinned "$name" "$@")
+    into "$dir" "$command"
+    ln -sfn "$(basename "$dir")" "$cache/$name"
+}
+
+go_tool() { tool "$1" "$2" "$here/$1/go.mod" "$here/$1/go.sum"; }
+
+tool python python_packages "$here/python/requirements.txt"
+go_tool prometheus prometheus
+if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
+    # The convention of the Kubernetes test tools: etcd, kube-apiserver and kubectl are there already.
+    ln -sfn "$KUBEBUILDER_ASSETS" "$cache/etcd"
+    ln -sfn "$KUBEBUILDER_ASSETS" "$cache/kube-apiserver"
+else
+    go_tool etcd etcd
+    go_tool kube-apiserver kube_apiserver
+fi
