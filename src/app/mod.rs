@@ -95,7 +95,8 @@ impl Input {
     }
 }
 
-fn cluster_settings(config: &Config) -> cluster::Settings {
+/// How the configuration says that a cluster is to be watched.
+pub fn cluster_settings(config: &Config) -> cluster::Settings {
     let config = &config.kubernetes;
     cluster::Settings {
         kubeconfig: config.kubeconfig.clone(),

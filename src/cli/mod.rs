@@ -7,6 +7,7 @@ mod completion;
 mod demo;
 mod log;
 mod metrics;
+mod record;
 mod render;
 mod run;
 mod version;
@@ -47,6 +48,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Print the metrics of a source once, for node_exporter's textfile collector
     Render(render::RenderArgs),
+    /// Write what a cluster shows as a recording, for replays and bug reports
+    Record(record::RecordArgs),
     /// Check the configuration and tell everything that is wrong with it
     CheckConfig(check_config::CheckConfigArgs),
     /// Print the reference of all metrics
@@ -124,6 +127,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Render(args) => render::run(args),
+        Command::Record(args) => record::run(args),
         Command::CheckConfig(args) => check_config::run(args),
         Command::Metrics(args) => metrics::run(args),
         Command::Version(args) => version::run(args),

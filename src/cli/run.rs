@@ -5,6 +5,7 @@ use crate::app::{self, Input, Journal, Log};
 use crate::config::Config;
 use anyhow::Context;
 use clap::Args;
+use std::future::Future;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -34,6 +35,18 @@ pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
     })
 }
 
+/// Done when SIGTERM or SIGINT comes; from here on they do not end the process by themselves.
+pub(super) fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
 /// Runs the daemon until SIGTERM or SIGINT.
 pub(super) fn daemon(
     config: Config,
@@ -48,14 +61,7 @@ pub(super) fn daemon(
             format!("cannot listen on {wanted}; --listen takes another address, and port 0 any free port")
         })?;
         listening(listener.local_addr().context("the address that is listened on")?);
-        let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
-        let stop = async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        };
+        let stop = stop_signal()?;
         app::run(config, input, listener, journal, stop).await
     })?;
     Ok(())

@@ -34,6 +34,12 @@ impl Clock {
         Time::from_unix(seconds).unwrap_or(if seconds < 0 { Time::MIN } else { Time::MAX })
     }
 
+    /// The wall clock's time as recordings have it: RFC 3339 with milliseconds.
+    #[allow(clippy::disallowed_methods)]
+    pub fn wall_text() -> String {
+        format!("{:.3}", jiff::Timestamp::now())
+    }
+
     /// Takes note of an observation made at `at`.
     pub fn observe(&mut self, at: Time, over: bool) {
         if let Self::Recorded { last, ended, .. } = self {

@@ -363,3 +363,147 @@ async fn what_is_deployed_has_the_rights_that_the_daemon_needs_and_no_pod_securi
         "{requests:?}"
     );
 }
+
+/// The families about plans, VMs and providers, without those that tell when something was first seen to move.
+fn families(page: &str) -> Vec<String> {
+    let lines = page.lines().filter(|line| line.starts_with("migration_") && !line.contains("_last_progress_"));
+    lines.map(str::to_owned).collect()
+}
+
+/// Creates the objects of a recording on the server and changes them as they changed, without their pauses.
+fn play(plane: &ControlPlane, namespace: &str, name: &str) {
+    for kind in ["plans", "migrations", "providers"] {
+        let events = crate::support::raw_events(name);
+        let of_kind = events
+            .into_iter()
+            .filter(|event| format!("{}s", event["object"]["kind"].as_str().unwrap().to_lowercase()) == kind);
+        let mut seen = std::collections::BTreeSet::new();
+        // Every eighth change, and the last of each object.
+        let changes: Vec<Value> = of_kind.map(|event| event["object"].clone()).collect();
+        for (number, mut object) in changes.iter().cloned().enumerate() {
+            let id = object["metadata"]["name"].as_str().unwrap().to_owned();
+            let last = !changes[number + 1..].iter().any(|later| later["metadata"]["name"] == object["metadata"]["name"]);
+            let status = object.as_object_mut().unwrap().remove("status");
+            object["metadata"] = json!({"name": id, "namespace": namespace, "labels": object["metadata"]["labels"]});
+            if seen.insert(id.clone()) {
+                plane.kubectl(&["create", "-f", "-"], &object.to_string());
+            }
+            if let (Some(status), true) = (status, last || number % 8 == 0) {
+                let patch = json!({"status": status}).to_string();
+                let kind = format!("{kind}.forklift.konveyor.io");
+                plane.kubectl(
+                    &["-n", namespace, "patch", &kind, &id, "--subresource=status", "--type=merge", "-p", &patch],
+                    "",
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_recorded_replays_to_the_same_metrics_and_without_a_name_if_asked() {
+    let plane = shared().await;
+    namespace(plane, "recorded");
+    let daemon = watch(plane, "recorded", &plane.url(), "");
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = plane.path("recorded.kubeconfig");
+    let record = |file: &str, more: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mtv-sentinel"));
+        command.args(["record", "--namespaces", "recorded", "-o"]).arg(folder.path().join(file)).args(more);
+        command
+            .env("MTV_SENTINEL__KUBERNETES__KUBECONFIG", &kubeconfig)
+            .env("MTV_SENTINEL__KUBERNETES__WATCH_TIMEOUT", "2s");
+        testbed::Daemon::spawn(command)
+    };
+    let recorders = [record("plain.ndjson", &[]), record("hidden.ndjson.gz", &["--anonymise"])];
+    play(plane, "recorded", "b-fail-retry");
+    daemon.wait_until(|daemon| {
+        has(daemon, &status("erp", "recorded", "Succeeded")) && has(daemon, &status("crm", "recorded", "Succeeded"))
+    });
+    let plain = folder.path().join("plain.ndjson");
+    let last = "\"type\":\"Succeeded\"";
+    daemon.wait_until(|_| {
+        std::fs::read_to_string(&plain).is_ok_and(|text| text.lines().filter(|line| line.contains(last)).count() >= 4)
+    });
+    for mut recorder in recorders {
+        recorder.signal("TERM");
+        assert_eq!(recorder.wait().unwrap().code(), Some(0));
+    }
+    let replayed = |file: &str| {
+        let recording = mtv_sentinel::watch::replay::Recording::load(&folder.path().join(file)).unwrap();
+        let own = std::sync::Arc::new(mtv_sentinel::metrics::Own::new("test", "test"));
+        let mut engine = mtv_sentinel::app::Engine::new(&Config::load(Layers::default()).unwrap(), own);
+        for observation in recording.observations(None) {
+            assert_eq!(engine.observe(observation).oddities, Vec::<String>::new());
+        }
+        String::from_utf8(engine.view().exposition.families(mtv_sentinel::metrics::Format::Text).to_vec()).unwrap()
+    };
+    assert_eq!(families(&replayed("plain.ndjson")), families(&daemon.text("/metrics")));
+    let hidden = replayed("hidden.ndjson.gz");
+    assert_eq!(families(&hidden).len(), families(&daemon.text("/metrics")).len());
+    for name in ["erp", "crm", "recorded", "vc1", "vm-179"] {
+        assert!(!hidden.contains(&format!("\"{name}")), "{name} is left in {hidden}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hundreds_of_plans_are_listed_with_each_of_their_vms() {
+    let plane = shared().await;
+    namespace(plane, "many");
+    let (small, large) = (250, 20);
+    let vms = |count: usize| {
+        (0..count).map(|n| json!({"id": format!("vm-{n}"), "name": format!("server-{n}")})).collect::<Vec<_>>()
+    };
+    let plan = |n: usize| {
+        let mut plan = a_plan(&format!("plan-{n:03}"));
+        plan["spec"]["vms"] = json!(vms(if n < small { 5 } else { 50 }));
+        plan
+    };
+    let all: Vec<Value> = (0..small + large).map(plan).collect();
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": all}).to_string();
+    plane.kubectl(&["-n", "many", "create", "-f", "-"], &list);
+    let daemon = watch(plane, "many", &plane.url(), "");
+    daemon.wait_until(ready);
+    assert_eq!(count(&daemon, "migration_plan_status{"), small + large);
+    assert!(has(&daemon, &format!("migration_vms{{phase=\"Pending\"}} {}", small * 5 + large * 50)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_prometheus_scrapes_it_and_answers_from_the_series() {
+    let plane = shared().await;
+    namespace(plane, "prom");
+    create(plane, "prom", ["one".to_owned(), "two".to_owned()]);
+    let daemon = watch(plane, "prom", &plane.url(), "");
+    daemon.wait_until(ready);
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!(
+        "global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: s, static_configs: [{{targets: ['{}']}}]}}]\n",
+        daemon.address
+    );
+    std::fs::write(folder.path().join("prometheus.yml"), config).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let arguments = [
+        format!("--config.file={}", folder.path().join("prometheus.yml").display()),
+        format!("--storage.tsdb.path={}", folder.path().join("data").display()),
+        format!("--web.listen-address=127.0.0.1:{port}"),
+    ];
+    let log = folder.path().join("prometheus.log");
+    let _prometheus = testbed::Daemon::start(&testbed::tool("prometheus/prometheus"), &arguments, &[], &log);
+    let query = |query: &str| -> Value {
+        let url = format!("http://127.0.0.1:{port}/api/v1/query");
+        let output = std::process::Command::new("curl")
+            .args(["-s", "-G", &url, "--data-urlencode", &format!("query={query}")])
+            .output()
+            .unwrap();
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
+    };
+    daemon.wait_until(|_| {
+        query("count(migration_plan_status{plan_namespace=\"prom\",phase=\"Unknown\"})")["data"]["result"][0]["value"][1]
+            == "2"
+    });
+    set_status(plane, "prom", "two", &["Failed"]);
+    daemon.wait_until(|_| query("migration_plan_status{phase=\"Failed\"}")["data"]["result"][0]["metric"]["plan"] == "two");
+    assert_eq!(query("up")["data"]["result"][0]["value"][1], "1");
+    let log = std::fs::read_to_string(&log).unwrap();
+    assert!(!log.contains("duplicate") && !log.contains("level=WARN component=scrape"), "{log}");
+}

@@ -13,7 +13,7 @@ pub use connect::{ConnectError, connect};
 use super::Observation;
 use crate::plan::{Kind, Text};
 use crate::store::WatchId;
-use reflector::Reflector;
+use reflector::{Outputs, Reflector};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -42,11 +42,73 @@ pub struct Settings {
     pub streaming_lists: bool,
 }
 
+/// What a watch shows before it is decoded, for a recording.
+#[derive(Clone, Debug)]
+pub enum RawEvent {
+    /// A list of everything begins.
+    ListBegins {
+        /// Of this kind.
+        kind: String,
+        /// In this namespace, or in all.
+        namespace: String,
+    },
+    /// The list is complete.
+    ListEnds {
+        /// Of this kind.
+        kind: String,
+        /// In this namespace, or in all.
+        namespace: String,
+        /// When, RFC 3339 with milliseconds.
+        time: String,
+    },
+    /// An object.
+    Object {
+        /// Whether it was deleted.
+        deleted: bool,
+        /// The object.
+        json: Vec<u8>,
+        /// When it was seen, RFC 3339 with milliseconds.
+        time: String,
+    },
+}
+
 /// Watches a cluster until the receiver is gone.
 ///
 /// # Errors
 /// If there is no usable configuration. That the server is not reached is no error: it is tried again, visibly.
 pub async fn follow(settings: Settings, to: mpsc::Sender<Observation>) -> Result<(), ConnectError> {
+    start(settings, to, None).await
+}
+
+/// Watches a cluster as [`follow`] does, and gives what it sees undecoded.
+///
+/// # Errors
+/// As [`follow`].
+pub async fn record(settings: Settings, raw: mpsc::Sender<RawEvent>) -> Result<(), ConnectError> {
+    let (to, mut observations) = mpsc::channel::<Observation>(1024);
+    let told = async {
+        while let Some(observation) = observations.recv().await {
+            if let crate::watch::Seen::Report(watch, crate::store::Report::Broken(trouble, message)) = observation.what {
+                tracing::warn!(%watch, %trouble, message, "a watch is broken");
+            }
+            if raw.is_closed() {
+                return;
+            }
+        }
+    };
+    let watches = start(settings, to, Some(raw.clone()));
+    tokio::select! {
+        ended = watches => ended,
+        () = raw.closed() => Ok(()),
+        () = told => Ok(()),
+    }
+}
+
+async fn start(
+    settings: Settings,
+    to: mpsc::Sender<Observation>,
+    raw: Option<mpsc::Sender<RawEvent>>,
+) -> Result<(), ConnectError> {
     let client = connect(&settings).await?;
     let settings = Arc::new(settings);
     let namespaces = if settings.namespaces.is_empty() { vec![String::new()] } else { settings.namespaces.clone() };
@@ -55,11 +117,12 @@ pub async fn follow(settings: Settings, to: mpsc::Sender<Observation>) -> Result
     for kind in Kind::ALL {
         for namespace in &namespaces {
             let id = WatchId { kind: *kind, namespace: Text::from(namespace.as_str()) };
-            let reflector = Reflector::new(id, client.clone(), Arc::clone(&settings), to.clone(), Arc::clone(&unsynced));
+            let outputs = Outputs { to: to.clone(), raw: raw.clone() };
+            let reflector = Reflector::new(id, client.clone(), Arc::clone(&settings), outputs, Arc::clone(&unsynced));
             watches.spawn(reflector.run());
         }
     }
-    drop(to);
+    drop((to, raw));
     while watches.join_next().await.is_some() {}
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! loop's business. Nothing that exists is taken away while it lists: the loop sweeps when a list is complete.
 
 use super::requests::{self, Failure, Line, Lines};
-use super::{Settings, connect};
+use super::{RawEvent, Settings, connect};
 use crate::forklift::{self, Envelope};
 use crate::plan::Text;
 use crate::store::{Report, Trouble, WatchId};
@@ -32,12 +32,19 @@ impl From<Failure> for End {
     }
 }
 
+/// Where a watch's results go.
+pub(super) struct Outputs {
+    pub(super) to: mpsc::Sender<Observation>,
+    /// Undecoded, for a recording.
+    pub(super) raw: Option<mpsc::Sender<RawEvent>>,
+}
+
 /// A watch.
 pub(super) struct Reflector {
     id: WatchId,
     client: kube::Client,
     settings: Arc<Settings>,
-    to: mpsc::Sender<Observation>,
+    outputs: Outputs,
     /// The version to go on from; `None` before the first list and when it has become too old.
     version: Option<String>,
     streaming: bool,
@@ -53,11 +60,11 @@ impl Reflector {
         id: WatchId,
         client: kube::Client,
         settings: Arc<Settings>,
-        to: mpsc::Sender<Observation>,
+        outputs: Outputs,
         unsynced: Arc<AtomicUsize>,
     ) -> Self {
         let streaming = settings.streaming_lists;
-        Self { id, client, settings, to, version: None, streaming, unsynced, synced: false, broken: false, told: None }
+        Self { id, client, settings, outputs, version: None, streaming, unsynced, synced: false, broken: false, told: None }
     }
 
     /// Watches until the receiver is gone.
@@ -80,7 +87,7 @@ impl Reflector {
             let wait = wait.max(jitter(pause)).min(self.settings.longest_backoff.max(wait));
             pause = (pause * 2).min(self.settings.longest_backoff);
             tokio::select! {
-                () = self.to.closed() => return,
+                () = self.outputs.to.closed() => return,
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -132,6 +139,8 @@ impl Reflector {
             None => {
                 self.report(Report::Listing).await?;
                 self.show(Seen::RelistBegins(self.id.kind, self.id.namespace.clone())).await?;
+                let (kind, namespace) = (self.id.kind.to_string(), self.id.namespace.to_string());
+                self.record(|_| RawEvent::ListBegins { kind, namespace }).await?;
                 if self.streaming {
                     let lines = requests::watch(&self.client, &self.id, &self.settings, None).await?;
                     self.follow(lines, true).await
@@ -162,6 +171,8 @@ impl Reflector {
         self.version = Some(version);
         self.broken = false;
         self.show(Seen::RelistEnds(self.id.kind, self.id.namespace.clone())).await?;
+        let (kind, namespace) = (self.id.kind.to_string(), self.id.namespace.to_string());
+        self.record(|time| RawEvent::ListEnds { kind, namespace, time }).await?;
         self.report(Report::Listed).await?;
         if !self.synced {
             self.synced = true;
@@ -213,6 +224,7 @@ impl Reflector {
             Err(error) => (Seen::BadInput(format!("watch of {}", self.id), error.to_string()), Text::new()),
         };
         self.show(seen).await?;
+        self.record(|time| RawEvent::Object { deleted, json: json.to_vec(), time }).await?;
         Ok(version)
     }
 
@@ -231,8 +243,16 @@ impl Reflector {
         self.show(Seen::Report(self.id.clone(), report)).await
     }
 
+    /// Gives an event to the recording, if there is one.
+    async fn record(&self, event: impl FnOnce(String) -> RawEvent) -> Result<(), End> {
+        match &self.outputs.raw {
+            None => Ok(()),
+            Some(raw) => raw.send(event(Clock::wall_text())).await.map_err(|_| End::Stop),
+        }
+    }
+
     async fn show(&self, what: Seen) -> Result<(), End> {
-        self.to.send(Observation::new(Clock::wall(), what)).await.map_err(|_| End::Stop)
+        self.outputs.to.send(Observation::new(Clock::wall(), what)).await.map_err(|_| End::Stop)
     }
 }
 
