@@ -15,6 +15,7 @@ mod phases;
 mod policy;
 mod progress;
 mod store;
+mod web_format;
 
 // what a real controller wrote
 mod timelines;
