@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// The daemon on a recording, at its end; stopped when dropped.
-struct Daemon {
-    address: SocketAddr,
+pub struct Daemon {
+    pub address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<anyhow::Result<()>>>,
 }
@@ -33,7 +33,7 @@ impl Daemon {
         daemon
     }
 
-    fn spawn(config: Config, input: Input) -> Self {
+    pub fn spawn(config: Config, input: Input) -> Self {
         let (stop, stopped) = oneshot::channel();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

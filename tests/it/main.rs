@@ -23,6 +23,7 @@ mod timelines;
 // this process, with sockets and files
 mod files;
 mod http;
+mod web_config;
 
 // the whole program
 mod cli;

@@ -1,5 +1,6 @@
 //! The format of the file that `http.web_config_file` names: what is accepted, and what is refused and how.
 
+use crate::support::repository;
 use mtv_sentinel::config::{CipherSuite, ClientAuth, Curve, Header, TlsVersion, WebConfig};
 
 /// A bcrypt hash, from the documentation of the toolkit.
@@ -53,6 +54,17 @@ basic_auth_users:
     let users: Vec<&String> = config.general.basic_auth_users.0.keys().collect();
     assert_eq!(users, ["alice", "bob"]);
     assert_eq!(config.general.basic_auth_users.0["bob"].expose(), Some(HASH));
+}
+
+#[test]
+fn the_examples_in_the_documents_are_right() {
+    for page in ["README.md", "docs/api.md"] {
+        let text = std::fs::read_to_string(repository(page)).unwrap();
+        let blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+        let examples: Vec<&str> = blocks.filter(|block| block.contains("tls_server_config")).collect();
+        assert_eq!(examples.len(), 1, "{page}");
+        assert!(parse(examples[0]).unwrap().tls.is_some(), "{page}");
+    }
 }
 
 #[test]
