@@ -124,6 +124,8 @@ pub async fn run(
     let own = Arc::new(Own::new(VERSION, COMMIT));
     let engine = Engine::new(&config, Arc::clone(&own));
     let (publish, view) = watch::channel(Arc::new(engine.view()));
+    let server = http::Server::new(&config, VERSION, Clock::wall, view, Arc::clone(&own))
+        .context("the web configuration is wrong")?;
     // Unbounded: both carry changes of single plans, and their tasks do nothing that could block.
     let (send, due) = mpsc::unbounded_channel();
     let (decide, decisions) = mpsc::unbounded_channel();
@@ -132,10 +134,9 @@ pub async fn run(
     let clock = input.clock();
     let mut source = input.start(observe);
     let cluster = config.general.cluster.clone();
-    let notifier = tokio::spawn(notify::deliver(cluster, Arc::clone(&own), due));
+    let notifier = tokio::spawn(notify::deliver(cluster, own, due));
     let archiver = tokio::spawn(archive::dry_run(decisions));
     let (stop_http, http_stopped) = watch::channel(false);
-    let server = http::Server::new(&config, VERSION, Clock::wall, view, own);
     let mut server = tokio::spawn(http::serve(listener, server, http_stopped));
     let outputs = Outputs { publish, send, decide, journal };
     let mut main_loop = tokio::spawn(run_loop(engine, clock, observations, outputs));

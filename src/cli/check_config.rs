@@ -2,6 +2,7 @@
 
 use super::{ConfigArgs, Failure, print};
 use crate::config::Config;
+use crate::http::Web;
 use clap::Args;
 
 #[derive(Args, Clone)]
@@ -21,5 +22,6 @@ pub(super) fn run(args: CheckConfigArgs) -> Result<(), Failure> {
         return Ok(print(&Config::sample())?);
     }
     let config = args.config.load(Vec::new())?;
+    Web::open(&config.http)?;
     Ok(print(&if args.print { config.show() } else { "the configuration is right\n".to_owned() })?)
 }

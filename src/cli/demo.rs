@@ -5,6 +5,7 @@
 use super::{ConfigArgs, Failure, log, run};
 use crate::app::{self, Input, Journal, Outcome};
 use crate::dispatch::Turn;
+use crate::http::Web;
 use crate::plan::{Event, Fact, Key, PlanPhase, Time, VmPhase};
 use crate::policy::Decision;
 use crate::watch::replay::{Pace, Recording};
@@ -62,9 +63,11 @@ pub(super) fn run(args: DemoArgs) -> Result<(), Failure> {
     let pace = Pace { speed, until: None, repeat: true, longest_pause: LONGEST_PAUSE };
     let greeting = greeting(&recording, speed);
     let story = Story { coloured: super::may_colour(&std::io::stdout()) };
+    let scheme = if Web::open(&config.http)?.has_tls() { "https" } else { "http" };
     run::daemon(config, Input::Replay(recording, pace), Box::new(story), move |address| {
+        let url = format!("{scheme}://{address}");
         let _ = super::print(&format!(
-            "{greeting}\n  metrics  http://{address}/metrics\n  plans    http://{address}/api/v1/plans\n  all      http://{address}/\n\nCtrl-C ends it.\n\n"
+            "{greeting}\n  metrics  {url}/metrics\n  plans    {url}/api/v1/plans\n  all      {url}/\n\nCtrl-C ends it.\n\n"
         ));
     })
 }

@@ -3,6 +3,7 @@
 use super::{ConfigArgs, Failure, log};
 use crate::app::{self, Input, Journal, Log};
 use crate::config::Config;
+use crate::http::Web;
 use anyhow::Context;
 use clap::Args;
 use std::future::Future;
@@ -23,15 +24,24 @@ pub(super) struct RunArgs {
     /// How to log: text or json
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
+    /// TLS, headers and users (basic auth) of the listener: a file as for Prometheus' exporters
+    #[arg(long, value_name = "FILE")]
+    web_config_file: Option<String>,
 }
 
 pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
-    let flags = vec![("http.listen", args.listen), ("log.level", args.log_level), ("log.format", args.log_format)];
+    let flags = vec![
+        ("http.listen", args.listen),
+        ("log.level", args.log_level),
+        ("log.format", args.log_format),
+        ("http.web_config_file", args.web_config_file),
+    ];
     let config = args.config.load(flags)?;
+    let tls = Web::open(&config.http)?.has_tls();
     log::init(&config.log);
     let input = Input::open(&config)?;
     daemon(config, input, Box::new(Log), |address| {
-        tracing::info!(%address, version = app::VERSION, "listening");
+        tracing::info!(%address, tls, version = app::VERSION, "listening");
     })
 }
 

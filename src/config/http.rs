@@ -12,7 +12,8 @@ section! {
         listen: Address = "0.0.0.0:8497",
         /// Connections at a time; more wait.
         max_connections: Count = "256",
-        /// How long a client may take to send the head of a request; a connection that is idle for longer is closed.
+        /// How long a client may take for the TLS handshake, and to send the head of a request; a connection that is idle for
+        /// longer is closed.
         header_timeout: Interval = "30s",
         /// How long a client may take to receive an answer.
         write_timeout: Interval = "60s",
@@ -24,6 +25,8 @@ section! {
         bearer_token: Secret = "\"\"",
         /// File that holds the token, read anew when it changes.
         bearer_token_file: Option<PathBuf> = "\"\"",
+        /// File that says TLS, headers and users (basic auth), as for Prometheus' exporters; read anew when it changes.
+        web_config_file: Option<PathBuf> = "\"\"",
     }
 }
 

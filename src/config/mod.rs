@@ -17,6 +17,7 @@ mod replay;
 mod section;
 mod setting;
 mod source;
+mod web;
 
 pub use alerts::AlertsConfig;
 pub use archive::{ArchiveConfig, ArchiveMode};
@@ -31,6 +32,8 @@ pub use replay::ReplayConfig;
 pub use section::{Errors, Problem};
 pub use setting::Secret;
 pub use source::Source;
+pub use web::{CipherSuite, ClientAuth, Curve, Header, Headers, HttpServerConfig, NoRateLimit};
+pub use web::{TlsServerConfig, TlsVersion, Users, WebConfig, WebGeneral};
 
 use section::{Reader, Section, section};
 

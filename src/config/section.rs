@@ -102,6 +102,11 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// Whether anything stands in it.
+    pub(super) fn is_given(&self) -> bool {
+        self.value.as_ref().and_then(Value::as_dict).is_some_and(|dict| !dict.is_empty())
+    }
+
     pub(super) fn open<'a>(&mut self, figment: &'a Figment, errors: &'a mut Errors) -> Reader<'a> {
         let dict = match self.value.take() {
             Some(Value::Dict(_, dict)) => dict,

@@ -235,9 +235,10 @@ macro_rules! words {
                 // YAML 1.1 readers take `off` for a boolean; a person who writes it means the word.
                 let word = match value.to_bool() {
                     Some(false) => "off".to_owned(),
-                    Some(true) | None => $crate::config::setting::text(value)?.to_lowercase(),
+                    Some(true) | None => $crate::config::setting::text(value)?,
                 };
-                Self::ALL.iter().copied().find(|known| known.as_str() == word).ok_or_else(String::new)
+                let mut words = Self::ALL.iter().copied();
+                words.find(|known| known.as_str().eq_ignore_ascii_case(&word)).ok_or_else(String::new)
             }
             fn show(&self) -> String {
                 self.as_str().to_owned()

@@ -28,6 +28,11 @@ impl Auth {
         }
     }
 
+    /// Whether a token is asked for.
+    pub(super) fn is_asked(&self) -> bool {
+        !matches!(self, Self::Open)
+    }
+
     /// Whether a request with these headers may be answered. Nobody may while the file cannot be read.
     pub(super) async fn allows(&self, headers: &HeaderMap) -> bool {
         let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| value.split_once(' '));

@@ -1,8 +1,8 @@
 //! The HTTP listener: metrics, probes, API. Read-only.
 //!
 //! Run by `app` as one task. It sees the published [`View`] and nothing else of the model, and never imports `watch`, `notify`
-//! or `archive`. `routes` says what there is, `negotiate` which form a scrape gets, `api` what the JSON looks like, `answer` what they give, `server`
-//! holds the limits.
+//! or `archive`. `routes` says what there is, `negotiate` which form a scrape gets, `api` what the JSON looks like, `answer`
+//! what they give, `server` holds the limits, `auth` and `web` say who may ask and how.
 
 mod answer;
 mod api;
@@ -12,9 +12,11 @@ mod negotiate;
 mod pages;
 mod routes;
 mod server;
+mod web;
 
 pub use negotiate::{Negotiated, negotiate};
 pub use server::{Server, serve};
+pub use web::Web;
 
 use crate::metrics::Exposition;
 use crate::plan::{Key, Time};

@@ -2,6 +2,7 @@
 
 use super::answer::Answer;
 use super::negotiate::negotiate;
+use super::web::Loaded;
 use super::{Server, api, pages};
 use bytes::Bytes;
 use http_body_util::Full;
@@ -55,7 +56,7 @@ impl Route {
         }
     }
 
-    /// Whether it is answered without a token: probes carry none.
+    /// Whether it is answered to everybody: probes carry neither token nor password.
     fn is_open(&self) -> bool {
         matches!(self, Self::Live | Self::Ready)
     }
@@ -65,10 +66,11 @@ impl Route {
 pub(super) async fn answer<B>(server: Arc<Server>, request: Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {
     let route = Route::of(request.uri().path());
     let head = request.method() == Method::HEAD;
+    let web = server.web.now(&server.own).await;
     let answer = if !head && request.method() != Method::GET {
         Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n").with(ALLOW, "GET, HEAD")
-    } else if !route.is_open() && !server.auth.allows(request.headers()).await {
-        Answer::text(StatusCode::UNAUTHORIZED, "a bearer token is needed\n").with(WWW_AUTHENTICATE, "Bearer")
+    } else if !route.is_open() && !may_ask(&server, &web, request.headers()).await {
+        refusal(&server, &web)
     } else {
         match &route {
             Route::Landing => Answer::html(pages::landing(&server)),
@@ -85,7 +87,38 @@ pub(super) async fn answer<B>(server: Arc<Server>, request: Request<B>) -> Resul
         }
     };
     server.own.count_request(route.label(), answer.code.as_u16());
-    Ok(answer.write(head))
+    let mut response = answer.write(head);
+    for (name, value) in &web.headers {
+        response.headers_mut().insert(name, value.clone());
+    }
+    Ok(response)
+}
+
+/// Whether a request with these headers may be answered: everybody's where nothing is asked for, else with the token or with
+/// name and password.
+async fn may_ask(server: &Server, web: &Loaded, headers: &HeaderMap) -> bool {
+    match (server.auth.is_asked(), web.users.is_empty()) {
+        (false, true) => true,
+        (false, false) => web.users.allow(headers).await,
+        (true, true) => server.auth.allows(headers).await,
+        (true, false) => server.auth.allows(headers).await || web.users.allow(headers).await,
+    }
+}
+
+fn refusal(server: &Server, web: &Loaded) -> Answer {
+    let needed = match (server.auth.is_asked(), web.users.is_empty()) {
+        (true, false) => "a bearer token, or a name and a password, is needed\n",
+        (false, false) => "a name and a password are needed\n",
+        (true | false, true) => "a bearer token is needed\n",
+    };
+    let mut answer = Answer::text(StatusCode::UNAUTHORIZED, needed);
+    if server.auth.is_asked() {
+        answer = answer.with(WWW_AUTHENTICATE, "Bearer");
+    }
+    if !web.users.is_empty() {
+        answer = answer.with(WWW_AUTHENTICATE, "Basic realm=\"mtv-sentinel\", charset=\"UTF-8\"");
+    }
+    answer
 }
 
 /// Makes an answer that may be large, beside the other requests.

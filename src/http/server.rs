@@ -4,17 +4,21 @@ use super::View;
 use super::auth::Auth;
 use super::deadline::Deadline;
 use super::routes;
-use crate::config::Config;
+use super::web::Web;
+use crate::config::{Config, Errors};
 use crate::metrics::Own;
 use crate::plan::Time;
+use anyhow::Context;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tokio_rustls::server::TlsStream;
 
 /// The head of a request may have this many bytes, and so many headers.
 const MOST_HEAD_BYTES: usize = 64 * 1024;
@@ -26,6 +30,7 @@ pub struct Server {
     pub(super) view: watch::Receiver<Arc<View>>,
     pub(super) own: Arc<Own>,
     pub(super) auth: Auth,
+    pub(super) web: Web,
     pub(super) version: &'static str,
     /// What time it is on the wall clock.
     pub(super) now: fn() -> Time,
@@ -42,27 +47,31 @@ pub struct Server {
 
 impl Server {
     /// A server with the limits of the configuration.
+    ///
+    /// # Errors
+    /// All that is wrong with the file of `http.web_config_file` and those that it names.
     pub fn new(
         config: &Config,
         version: &'static str,
         now: fn() -> Time,
         view: watch::Receiver<Arc<View>>,
         own: Arc<Own>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, Errors> {
+        Ok(Self {
             version,
             now,
             stale_after: config.kubernetes.stale_after.0,
             view,
             own,
             auth: Auth::new(&config.http),
+            web: Web::open(&config.http)?,
             cluster: config.general.cluster.clone(),
             config: config.http.expose_config.then(|| config.show()),
             connections: config.http.max_connections.0 as usize,
             header_timeout: config.http.header_timeout.0,
             write_timeout: config.http.write_timeout.0,
             stop_timeout: config.http.stop_timeout,
-        }
+        })
     }
 
     /// What is published now.
@@ -91,20 +100,20 @@ pub async fn serve(listener: TcpListener, server: Server, mut stop: watch::Recei
             }
         };
         let _ = stream.set_nodelay(true);
-        let answering = Arc::clone(&server);
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(server.header_timeout)
-            .max_buf_size(MOST_HEAD_BYTES)
-            .max_headers(MOST_HEADERS)
-            .serve_connection(
-                TokioIo::new(Deadline::new(stream, server.write_timeout)),
-                service_fn(move |request| routes::answer(Arc::clone(&answering), request)),
-            );
-        let connection = graceful.watch(connection);
+        let (server, watcher, mut stop) = (Arc::clone(&server), graceful.watcher(), stop.clone());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended");
+            // The handshake is no answer that is under way: it ends with the program.
+            let opened = tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                opened = open(&server, stream) => opened,
+            };
+            let ended = match opened {
+                Ok(Opened::Plain(stream)) => answer(server, watcher, stream).await,
+                Ok(Opened::Tls(stream)) => answer(server, watcher, *stream).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = ended {
+                tracing::debug!(error = format!("{error:#}"), "a connection ended");
             }
             drop(slot);
         });
@@ -115,11 +124,45 @@ pub async fn serve(listener: TcpListener, server: Server, mut stop: watch::Recei
     }
 }
 
+/// A connection on which requests may come.
+enum Opened<S> {
+    Plain(S),
+    Tls(Box<TlsStream<S>>),
+}
+
+/// The handshake, if there is TLS. It may take as long as the head of a request.
+async fn open(server: &Server, stream: TcpStream) -> anyhow::Result<Opened<Deadline<TcpStream>>> {
+    // Below TLS, so that the time counts in which the client does not take what TLS has sealed already.
+    let stream = Deadline::new(stream, server.write_timeout);
+    match &server.web.now(&server.own).await.tls {
+        None => Ok(Opened::Plain(stream)),
+        Some(tls) => {
+            let handshake = tokio::time::timeout(server.header_timeout, tls.accept(stream));
+            Ok(Opened::Tls(Box::new(handshake.await.context("the handshake took too long")?.context("the handshake")?)))
+        }
+    }
+}
+
+/// Answers the requests of a connection until it ends.
+async fn answer<S>(server: Arc<Server>, watcher: Watcher, stream: S) -> anyhow::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let timeout = server.header_timeout;
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(timeout)
+        .max_buf_size(MOST_HEAD_BYTES)
+        .max_headers(MOST_HEADERS)
+        .serve_connection(TokioIo::new(stream), service_fn(move |request| routes::answer(Arc::clone(&server), request)));
+    Ok(watcher.watch(connection).await?)
+}
+
 /// A connection, once there is a slot for it.
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> std::io::Result<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> std::io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.map_err(std::io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     Ok((stream, slot))

@@ -118,6 +118,8 @@ own! {
         "Scrapes that were answered";
     requests: Family<Labels<2>, Counter> = "mtv_sentinel_http_requests", "counter", ["route", "code"],
         "HTTP requests that were answered";
+    web_config_stale: Gauge = "mtv_sentinel_web_config_stale", "gauge", [],
+        "Whether http.web_config_file, or a file that it names, is wrong since it changed, and an older version is in use, 1 or 0";
     notifications: Family<Labels<3>, Counter> = "mtv_sentinel_notifications", "counter", ["receiver", "rule", "turn"],
         "Notifications that were handed to a receiver";
     alerts: Family<Labels<2>, Gauge> = "mtv_sentinel_alerts", "gauge", ["rule", "severity"], "Alerts that fire";
@@ -265,6 +267,11 @@ impl Own {
     /// A request was answered.
     pub fn count_request(&self, route: &'static str, code: u16) {
         self.requests.get_or_create_owned(&[("route", route.to_owned()), ("code", code.to_string())]).inc();
+    }
+
+    /// Whether an older version of the web configuration is in use, because the latest is wrong.
+    pub fn set_web_config_stale(&self, stale: bool) {
+        self.web_config_stale.set(stale.into());
     }
 
     /// A notification was handed to a receiver.

@@ -16,6 +16,7 @@ mod phases;
 mod policy;
 mod progress;
 mod store;
+mod web_format;
 
 // what a real controller wrote
 mod timelines;
@@ -25,6 +26,7 @@ mod cluster;
 mod files;
 mod http;
 mod scripted;
+mod web_config;
 
 // the whole program
 mod cli;

@@ -12,6 +12,8 @@ const IMPURE: &[&str] = &[
     "hyper",
     "hyper_util",
     "reqwest",
+    "rustls",
+    "tokio_rustls",
     "tracing",
     "std::fs",
     "std::env",
@@ -71,6 +73,11 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("prometheus_client", &["metrics"]),
     ("clap", &["cli"]),
     ("figment", &["config"]),
+    ("rustls", &["http"]),
+    ("tokio_rustls", &["http"]),
+    ("ring", &["http"]),
+    ("bcrypt", &["http"]),
+    ("x509_cert", &["http"]),
 ];
 
 /// A source file: the module that it belongs to, its name, and every path that it names.

@@ -13,8 +13,6 @@ pub struct ConnectError(String);
 /// # Errors
 /// If there is no configuration, or it is wrong.
 pub async fn connect(settings: &Settings) -> Result<kube::Client, ConnectError> {
-    // Installed once in the life of the program; a second time it is there already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let wrong = |error: &dyn std::fmt::Display| ConnectError(error.to_string());
     let options = KubeConfigOptions { context: settings.context.clone(), ..KubeConfigOptions::default() };
     let mut config = match (&settings.kubeconfig, &settings.context) {

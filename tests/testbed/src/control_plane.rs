@@ -54,8 +54,6 @@ impl ControlPlane {
     /// # Errors
     /// If a tool is missing or does not start; the logs are named.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        // A second one in the same process finds it installed.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::Builder::new().prefix("testbed-").tempdir()?;
         let path = |name: &str| folder.path().join(name);
         let pki = Pki::new()?;
