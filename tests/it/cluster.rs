@@ -216,17 +216,30 @@ async fn a_version_that_is_too_old_leads_to_a_new_list_that_takes_away_what_is_g
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_without_streaming_lists_is_read_page_by_page() {
-    let plane =
-        with_crds(Options { arguments: vec!["--feature-gates=WatchList=false".to_owned()], ..Options::default() }).await;
-    namespace(&plane, "gate");
-    create(&plane, "gate", (0..60).map(|n| format!("plan-{n}")));
-    let daemon = watch(&plane, "gate", &plane.url(), "streaming_lists: true");
+/// A server that does not stream lists: by its own choice (it refuses the request), or because its etcd is too old (it breaks off
+/// the stream).
+async fn is_read_page_by_page(options: Options) {
+    let plane = with_crds(options).await;
+    namespace(&plane, "pages");
+    create(&plane, "pages", (0..60).map(|n| format!("plan-{n}")));
+    let daemon = watch(&plane, "pages", &plane.url(), "streaming_lists: true");
     daemon.wait_until(ready);
     assert_eq!(count(&daemon, "migration_plan_status{"), 60);
-    let requests = plane.audit("system:serviceaccount:gate:sentinel");
+    set_status(&plane, "pages", "plan-7", &["Ready"]);
+    daemon.wait_until(|daemon| has(daemon, &status("plan-7", "pages", "Ready")));
+    let requests = plane.audit("system:serviceaccount:pages:sentinel");
     assert!(requests.iter().any(|(verb, what, code)| verb == "list" && what == "plans" && *code == 200), "{requests:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_refuses_streaming_lists_is_read_page_by_page() {
+    is_read_page_by_page(Options { arguments: vec!["--feature-gates=WatchList=false".to_owned()], ..Options::default() })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_on_an_etcd_that_is_too_old_for_streaming_lists_is_read_page_by_page() {
+    is_read_page_by_page(Options { etcd: Some(testbed::tool("old-etcd/usr/bin/etcd")), ..Options::default() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -468,12 +481,12 @@ async fn hundreds_of_plans_are_listed_with_each_of_their_vms() {
     assert!(has(&daemon, &format!("migration_vms{{phase=\"Pending\"}} {}", small * 5 + large * 50)));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_real_prometheus_scrapes_it_and_answers_from_the_series() {
+/// A Prometheus of the given generation scrapes the daemon, and answers from the series.
+async fn is_scraped_by(program: &str, name: &str) {
     let plane = shared().await;
-    namespace(plane, "prom");
-    create(plane, "prom", ["one".to_owned(), "two".to_owned()]);
-    let daemon = watch(plane, "prom", &plane.url(), "");
+    namespace(plane, name);
+    create(plane, name, ["one".to_owned(), "two".to_owned()]);
+    let daemon = watch(plane, name, &plane.url(), "");
     daemon.wait_until(ready);
     let folder = tempfile::tempdir().unwrap();
     let config = format!(
@@ -488,22 +501,28 @@ async fn a_real_prometheus_scrapes_it_and_answers_from_the_series() {
         format!("--web.listen-address=127.0.0.1:{port}"),
     ];
     let log = folder.path().join("prometheus.log");
-    let _prometheus = testbed::Daemon::start(&testbed::tool("prometheus/prometheus"), &arguments, &[], &log);
+    let _prometheus = testbed::Daemon::start(&testbed::tool(program), &arguments, &[], &log);
     let query = |query: &str| -> Value {
         let url = format!("http://127.0.0.1:{port}/api/v1/query");
-        let output = std::process::Command::new("curl")
-            .args(["-s", "-G", &url, "--data-urlencode", &format!("query={query}")])
-            .output()
-            .unwrap();
+        let curl = ["-s", "-G", &url, "--data-urlencode", &format!("query={query}")];
+        let output = std::process::Command::new("curl").args(curl).output().unwrap();
         serde_json::from_slice(&output.stdout).unwrap_or_default()
     };
-    daemon.wait_until(|_| {
-        query("count(migration_plan_status{plan_namespace=\"prom\",phase=\"Unknown\"})")["data"]["result"][0]["value"][1]
-            == "2"
-    });
-    set_status(plane, "prom", "two", &["Failed"]);
+    let unknown = format!("count(migration_plan_status{{plan_namespace=\"{name}\",phase=\"Unknown\"}})");
+    daemon.wait_until(|_| query(&unknown)["data"]["result"][0]["value"][1] == "2");
+    set_status(plane, name, "two", &["Failed"]);
     daemon.wait_until(|_| query("migration_plan_status{phase=\"Failed\"}")["data"]["result"][0]["metric"]["plan"] == "two");
     assert_eq!(query("up")["data"]["result"][0]["value"][1], "1");
     let log = std::fs::read_to_string(&log).unwrap();
-    assert!(!log.contains("duplicate") && !log.contains("level=WARN component=scrape"), "{log}");
+    assert!(!log.contains("Error on ingesting") && !log.contains("append failed"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prometheus_3_scrapes_it_and_answers_from_the_series() {
+    is_scraped_by("prometheus/prometheus", "prom").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prometheus_2_scrapes_it_and_answers_from_the_series() {
+    is_scraped_by("old-prometheus/usr/bin/prometheus", "old-prom").await;
 }

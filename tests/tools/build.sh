@@ -56,6 +56,20 @@ alertmanager() {
 }
 helm() { (go_build helm "$1" "" helm.sh/helm/v4/cmd/helm=helm); }
 
+# debian PACKAGE FOLDER: unpacks a package without installing it, so that none of its services starts.
+debian() {
+    local package=$1 out=$2
+    (
+        cd "$out"
+        apt-get download -qq "$package" 2>/dev/null || { apt-get update -qq && apt-get download -qq "$package"; }
+        dpkg -x ./*.deb .
+        rm ./*.deb
+    )
+}
+# The old generation, for what has to work with it too: a Prometheus 2, and an etcd that knows no streaming lists.
+old_prometheus() { debian prometheus "$1"; }
+old_etcd() { debian etcd-server "$1"; }
+
 python_packages() {
     python3 -m pip install --quiet --no-deps --require-hashes --target "$1" -r "$here/python/requirements.txt"
 }
@@ -73,6 +87,10 @@ go_tool() { tool "$1" "$2" "$here/$1/go.mod" "$here/$1/go.sum"; }
 
 tool python python_packages "$here/python/requirements.txt"
 go_tool prometheus prometheus
+go_tool alertmanager alertmanager
+go_tool helm helm
+tool old-prometheus old_prometheus /etc/os-release
+tool old-etcd old_etcd /etc/os-release
 if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
     # The convention of the Kubernetes test tools: etcd, kube-apiserver and kubectl are there already.
     ln -sfn "$KUBEBUILDER_ASSETS" "$cache/etcd"
