@@ -3,6 +3,7 @@
 //! One control plane is shared; each test has a namespace of its own. Tests that break the control plane have a private one.
 
 use crate::daemon::Daemon;
+use crate::prometheus::Prometheus;
 use mtv_sentinel::app::Input;
 use mtv_sentinel::config::{Config, Layers};
 use serde_json::{Value, json};
@@ -488,33 +489,14 @@ async fn is_scraped_by(program: &str, name: &str) {
     create(plane, name, ["one".to_owned(), "two".to_owned()]);
     let daemon = watch(plane, name, &plane.url(), "");
     daemon.wait_until(ready);
-    let folder = tempfile::tempdir().unwrap();
-    let config = format!(
-        "global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: s, static_configs: [{{targets: ['{}']}}]}}]\n",
-        daemon.address
-    );
-    std::fs::write(folder.path().join("prometheus.yml"), config).unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let arguments = [
-        format!("--config.file={}", folder.path().join("prometheus.yml").display()),
-        format!("--storage.tsdb.path={}", folder.path().join("data").display()),
-        format!("--web.listen-address=127.0.0.1:{port}"),
-    ];
-    let log = folder.path().join("prometheus.log");
-    let _prometheus = testbed::Daemon::start(&testbed::tool(program), &arguments, &[], &log);
-    let query = |query: &str| -> Value {
-        let url = format!("http://127.0.0.1:{port}/api/v1/query");
-        let curl = ["-s", "-G", &url, "--data-urlencode", &format!("query={query}")];
-        let output = std::process::Command::new("curl").args(curl).output().unwrap();
-        serde_json::from_slice(&output.stdout).unwrap_or_default()
-    };
+    let prometheus = Prometheus::start(program, &daemon.address.to_string(), "");
+    let query = |query: &str| prometheus.query(query);
     let unknown = format!("count(migration_plan_status{{plan_namespace=\"{name}\",phase=\"Unknown\"}})");
     daemon.wait_until(|_| query(&unknown)["data"]["result"][0]["value"][1] == "2");
     set_status(plane, name, "two", &["Failed"]);
     daemon.wait_until(|_| query("migration_plan_status{phase=\"Failed\"}")["data"]["result"][0]["metric"]["plan"] == "two");
     assert_eq!(query("up")["data"]["result"][0]["value"][1], "1");
-    let log = std::fs::read_to_string(&log).unwrap();
-    assert!(!log.contains("Error on ingesting") && !log.contains("append failed"), "{log}");
+    prometheus.assert_content();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
 mod daemon;
+mod prometheus;
 mod support;
 
 // pure: objects in, conclusions out

@@ -1,6 +1,7 @@
 //! TLS, basic auth and headers: the server in this process, asked by curl; certificates are made on the spot.
 
 use crate::daemon::Daemon;
+use crate::prometheus::Prometheus;
 use crate::support::{recording, repository};
 use mtv_sentinel::app::Input;
 use mtv_sentinel::config::{Config, Layers};
@@ -247,6 +248,24 @@ fn basic_auth_lets_those_in_who_know_the_password() {
     for path in ["/livez", "/healthz", "/-/healthy", "/readyz", "/-/ready"] {
         assert_ne!(plain(daemon.address, path, &[]).code, 401, "{path}");
     }
+}
+
+#[test]
+fn a_real_prometheus_scrapes_by_tls_with_a_password() {
+    let ca = Ca::new("authority");
+    let site = Site::tls(&ca, "");
+    site.append(&users("prometheus", "right"));
+    let daemon = site.start("");
+    let scrape = |password: &str| {
+        let tls = format!("scheme: https, tls_config: {{ca_file: '{}'}},", site.path("ca.crt"));
+        let more = format!("{tls} basic_auth: {{username: prometheus, password: {password}}},");
+        Prometheus::start("prometheus/prometheus", &daemon.address.to_string(), &more)
+    };
+    let right = scrape("right");
+    daemon.wait_until(|_| right.query("migration_plans{phase=\"Canceled\"}")["data"]["result"][0]["value"][1] == "1");
+    right.assert_content();
+    let wrong = scrape("wrong");
+    daemon.wait_until(|_| wrong.query("up")["data"]["result"][0]["value"][1] == "0");
 }
 
 #[test]
