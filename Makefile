@@ -8,10 +8,12 @@ export MTV_SENTINEL_COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null 
 
 # Arguments for `make demo`, such as ARGS='--speed 60 --listen 127.0.0.1:0'.
 ARGS ?=
+# How many times faster than life `make cluster-demo` plays.
+SPEED ?= 10
 RUN = cargo run --quiet --locked --
 
 .DEFAULT_GOAL := help
-.PHONY: demo test lint bench docs tools help
+.PHONY: demo cluster-demo test lint bench docs tools help
 
 demo: ## Run the daemon on recordings of real campaigns (no cluster needed)
 	@cargo build --locked
@@ -27,6 +29,10 @@ lint: ## Format and lints
 bench: ## Measure: heap of a plan in memory
 	cargo bench --locked
 
+cluster-demo: tools ## Run all of it on a real API server: simulated campaigns, Prometheus, Alertmanager
+	@cargo build --locked --workspace
+	@bin=$(CARGO_TARGET_DIR)/debug; exec $$bin/cluster-demo $$bin/mtv-sentinel $$bin/forklift-sim tests/forklift-sim/scenarios $(SPEED)
+
 docs: ## Make the generated files anew
 	$(RUN) metrics --format md > docs/metrics.md
 	$(RUN) check-config --sample > config/mtv-sentinel.yaml
@@ -35,4 +41,4 @@ tools: ## Build what the tests need (pinned, outside the repository)
 	@tests/tools/build.sh "$(MTV_SENTINEL_TOOLS)"
 
 help: ## Show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
