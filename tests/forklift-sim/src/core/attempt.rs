@@ -43,7 +43,8 @@ pub(super) fn execute(sim: &Sim, plan: &mut Plan, now: Timestamp) {
 
 /// Nothing moves while there is a blocker. After the grace all fails in one write, and the Migration is not told.
 fn blocked(sim: &Sim, plan: &mut Plan, now: Timestamp) {
-    let expired = |condition: &&Condition| after(condition.last_transition_time.0, sim.settings.blocker_grace) <= now;
+    let grace = sim.settings(&plan.meta.namespace).blocker_grace;
+    let expired = |condition: &&Condition| after(condition.last_transition_time.0, grace) <= now;
     let Some(blocker) = plan.status.conditions.blockers().find(expired) else { return };
     let message = format!("The migration has FAILED due to a validation blocker: {}", blocker.message);
     let failed = Condition::new("Failed", category::ADVISORY, &message, now).durable();
@@ -83,9 +84,8 @@ fn pending<'a>(sim: &'a Sim, plan: &Plan) -> Option<&'a Migration> {
         let mut attempts = plan.status.migration.history.iter();
         attempts.any(|snapshot| snapshot.migration.uid == migration.meta.uid && snapshot.conditions.has("Canceled"))
     };
-    let ended = |migration: &Migration| {
-        ["Succeeded", "Failed", "Canceled"].iter().any(|kind| migration.status.conditions.has(kind))
-    };
+    let ended =
+        |migration: &Migration| ["Succeeded", "Failed", "Canceled"].iter().any(|kind| migration.status.conditions.has(kind));
     let mine = |migration: &&Migration| migration.spec.plan == plan.meta.key();
     let waiting = sim.migrations.values().filter(mine).filter(|migration| !ended(migration) && !canceled(migration));
     waiting.min_by_key(|migration| (migration.meta.creation_timestamp.clone(), migration.meta.name.clone()))
@@ -171,7 +171,8 @@ fn run(sim: &Sim, plan: &mut Plan, migration: &Migration, now: Timestamp) {
     for vm in &vms {
         load.add(plan, vm);
     }
-    let limit = sim.settings.max_in_flight;
+    let settings = sim.settings(&plan.meta.namespace);
+    let limit = settings.max_in_flight;
     let mut waiting = 0;
     for (index, vm) in vms.iter_mut().enumerate() {
         if vm.completed.is_some() {
@@ -208,7 +209,7 @@ fn run(sim: &Sim, plan: &mut Plan, migration: &Migration, now: Timestamp) {
             load.add(plan, vm);
         }
         let context = Context {
-            settings: &sim.settings,
+            settings,
             now,
             world: plan.vm_world(&vm.name),
             attempt: plan.status.migration.history.len(),
@@ -250,8 +251,7 @@ fn end(plan: &mut Plan, now: Timestamp) {
     } else {
         ("Canceled", "been CANCELED")
     };
-    let resumable: Vec<&str> =
-        vms.iter().filter(|vm| vm.failed() && vm.disks_copied).map(|vm| vm.name.as_str()).collect();
+    let resumable: Vec<&str> = vms.iter().filter(|vm| vm.failed() && vm.disks_copied).map(|vm| vm.name.as_str()).collect();
     let message = (!resumable.is_empty()).then(|| {
         let names = resumable.join(", ");
         format!("{} VM(s) have migrated disks available for conversion resume: {names}", resumable.len())

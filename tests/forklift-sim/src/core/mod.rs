@@ -21,8 +21,8 @@ pub use conditions::{Condition, Conditions};
 pub use itinerary::{Phase, Shape, Way};
 pub use migration::Migration;
 pub use model::{
-    Delta, Failure, MigrationStatus, PlainStatus, PlanMigration, PlanStatus, Precopy, Progress, Reference, Snapshot, Step, Task,
-    VmStatus, Warm,
+    Delta, Failure, MigrationStatus, PlainStatus, PlanMigration, PlanStatus, Precopy, Progress, Reference, Snapshot, Step,
+    Task, VmStatus, Warm,
 };
 pub use plan::Plan;
 pub use provider::Object;
@@ -30,8 +30,8 @@ pub use settings::Settings;
 pub use time::{Span, Stamp, after};
 pub use vm::Run;
 pub use world::{
-    ANSWERS, Disk, Fails, Finding, Key, Kind, MapSpec, Meta, MigrationSpec, PLAN, PlanSpec, PlanWorld, ProviderSpec, VmReference,
-    VmWorld,
+    ANSWERS, Disk, Fails, Finding, Key, Kind, MapSpec, Meta, MigrationSpec, PLAN, PlanSpec, PlanWorld, ProviderSpec,
+    VmReference, VmWorld,
 };
 
 use jiff::Timestamp;
@@ -79,6 +79,8 @@ pub enum Write {
 #[derive(Debug, Default)]
 pub struct Sim {
     settings: Settings,
+    /// Settings of single namespaces.
+    own: BTreeMap<String, Settings>,
     plans: BTreeMap<Key, Plan>,
     migrations: BTreeMap<Key, Migration>,
     providers: BTreeMap<Key, Object>,
@@ -100,14 +102,29 @@ impl Sim {
         Self { settings, ..Self::default() }
     }
 
-    /// The durations and limits.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
+    /// The durations and limits for plans and maps of a namespace.
+    pub fn settings(&self, namespace: &str) -> &Settings {
+        self.own.get(namespace).unwrap_or(&self.settings)
     }
 
-    /// Other durations and limits, from now on.
-    pub fn set_settings(&mut self, settings: Settings) {
-        self.settings = settings;
+    /// Durations and limits of a namespace of their own. What is under way goes on with them.
+    pub fn set_settings(&mut self, namespace: &str, settings: Settings) {
+        self.own.insert(namespace.to_owned(), settings);
+    }
+
+    /// A status did not reach the object: it is written again in the next tick.
+    pub fn not_written(&mut self, kind: Kind, key: &Key, now: Timestamp) {
+        self.written.remove(&(kind, key.clone()));
+        let object = match kind {
+            Kind::Provider => self.providers.get_mut(key),
+            Kind::NetworkMap => self.network_maps.get_mut(key),
+            Kind::StorageMap => self.storage_maps.get_mut(key),
+            Kind::Plan => return self.due.extend(self.plans.contains_key(key).then(|| (key.clone(), now))),
+            Kind::Migration => return self.touched.extend(self.migrations.contains_key(key).then(|| key.clone())),
+        };
+        if let Some(object) = object {
+            object.next = Some(now);
+        }
     }
 
     /// A plan.
@@ -163,7 +180,10 @@ impl Sim {
                 let map = Object {
                     next: known.map_or(Some(now), |known| known.next),
                     status: known.map_or_else(|| part(&object["status"]), |known| known.status.clone()),
-                    providers: ["source", "destination"].iter().filter_map(|side| spec.provider.get(*side).cloned()).collect(),
+                    providers: ["source", "destination"]
+                        .iter()
+                        .filter_map(|side| spec.provider.get(*side).cloned())
+                        .collect(),
                     kind: String::new(),
                     url: String::new(),
                     vddk: false,
@@ -182,8 +202,9 @@ impl Sim {
     fn plan_applied(&mut self, object: &Value, meta: Meta, now: Timestamp) {
         let key = meta.key();
         let spec: PlanSpec = part(&object["spec"]);
-        let world: PlanWorld = meta.annotations.get(PLAN).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        let world = world.at_speed(self.settings.speed);
+        let world: PlanWorld =
+            meta.annotations.get(PLAN).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let world = world.at_speed(self.settings(&key.namespace).speed);
         match self.plans.get_mut(&key).filter(|known| known.meta.uid == meta.uid) {
             Some(known) => {
                 let same = known.spec == spec && known.world == world && known.meta.generation == meta.generation;
@@ -243,7 +264,9 @@ impl Sim {
             Kind::Migration => {
                 let migration = self.migrations.remove(key);
                 self.touched.remove(key);
-                if let Some(plan) = migration.map(|migration| migration.spec.plan).filter(|plan| self.plans.contains_key(plan)) {
+                if let Some(plan) =
+                    migration.map(|migration| migration.spec.plan).filter(|plan| self.plans.contains_key(plan))
+                {
                     self.due.insert(plan, now);
                 }
             }
@@ -275,8 +298,7 @@ impl Sim {
 
     /// Reconciles what is due, in the order in which a controller would get to it.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Write> {
-        let mut writes: Vec<Write> =
-            self.orphans.drain(..).map(|(key, uid)| Write::Delete { key, uid }).collect();
+        let mut writes: Vec<Write> = self.orphans.drain(..).map(|(key, uid)| Write::Delete { key, uid }).collect();
         self.tick_providers(now, &mut writes);
         self.tick_maps(now, &mut writes);
         self.tick_migrations(now, &mut writes);
@@ -300,8 +322,7 @@ impl Sim {
 
     fn tick_providers(&mut self, now: Timestamp, writes: &mut Vec<Write>) {
         let is_due = |object: &Object| object.next.is_some_and(|next| next <= now);
-        let due: Vec<Key> =
-            self.providers.iter().filter(|(_, object)| is_due(object)).map(|(key, _)| key.clone()).collect();
+        let due: Vec<Key> = self.providers.iter().filter(|(_, object)| is_due(object)).map(|(key, _)| key.clone()).collect();
         for key in due {
             let Some(mut object) = self.providers.remove(&key) else { continue };
             provider::provider(&mut object, &self.settings, now);
@@ -316,7 +337,6 @@ impl Sim {
     fn tick_maps(&mut self, now: Timestamp, writes: &mut Vec<Write>) {
         for kind in [Kind::NetworkMap, Kind::StorageMap] {
             let network = kind == Kind::NetworkMap;
-            let lag = if network { self.settings.network_map_lag } else { self.settings.storage_map_lag };
             let mut maps = std::mem::take(if network { &mut self.network_maps } else { &mut self.storage_maps });
             let mut changed = Vec::new();
             for (key, object) in &mut maps {
@@ -324,6 +344,8 @@ impl Sim {
                     let provider = object.providers.get(place).and_then(|key| self.providers.get(key));
                     provider.is_some_and(Object::is_ready)
                 };
+                let settings = self.settings(&key.namespace);
+                let lag = if network { settings.network_map_lag } else { settings.storage_map_lag };
                 provider::map(object, [ready(0), ready(1)], lag, now);
                 if self.write(kind, &object.meta, &object.status, writes) {
                     changed.push(key.clone());

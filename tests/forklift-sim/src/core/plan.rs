@@ -97,7 +97,7 @@ pub(super) fn reconcile(sim: &Sim, plan: &mut Plan, now: Timestamp) -> Option<Ti
     }
     attempt::execute(sim, plan, now);
     let rests = !plan.executes() && (has(plan, "Ready") || has(plan, "Succeeded"));
-    let next = after(now, sim.settings.reconcile);
+    let next = after(now, sim.settings(&plan.meta.namespace).reconcile);
     if rests { again.map(|at| at.max(next)) } else { Some(next) }
 }
 
@@ -221,7 +221,8 @@ fn vddk(sim: &Sim, plan: &mut Plan, now: Timestamp) {
     if source.kind != "vsphere" || !source.vddk {
         return;
     }
-    let until = *plan.vddk.get_or_insert_with(|| after(now, sim.settings.vddk));
+    let lasts = sim.settings(&plan.meta.namespace).vddk;
+    let until = *plan.vddk.get_or_insert_with(|| after(now, lasts));
     if now < until && !plan.executes() {
         let condition = Condition::new("ValidatingVDDK", category::ADVISORY, "Validating VDDK init image", now);
         plan.status.conditions.set(condition.reason("Started"));

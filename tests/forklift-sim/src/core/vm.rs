@@ -63,8 +63,7 @@ impl Context<'_> {
         let base = format!("{}-{vm}-disk-{disk}", self.plan);
         let hash = base.bytes().fold(0xcbf2_9ce4_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
         let letters = b"bcdfghjklmnpqrstvwxz2456789";
-        let suffix: String =
-            (0..5).map(|place| letters[(hash >> (place * 6)) as usize % letters.len()] as char).collect();
+        let suffix: String = (0..5).map(|place| letters[(hash >> (place * 6)) as usize % letters.len()] as char).collect();
         format!("{base}-{suffix}")
     }
 }
@@ -107,7 +106,8 @@ fn look(vm: &mut VmStatus, run: &mut Run, context: &Context<'_>) -> Look {
             let duration = context.world.conversion.unwrap_or(settings.conversion);
             let look = timed(vm.phase, run, context, duration, CONVERSION_FAILED);
             // The step is closed by virt-v2v's monitor (1/1), or by its tasks if the monitor came too late (0/1).
-            if let (Look::Done, 0, Some(step)) = (&look, context.index % 2, step_of(vm, run)) {
+            let in_time = !run.shape.v2v_copy || context.index % 2 == 0;
+            if let (Look::Done, true, Some(step)) = (&look, in_time, step_of(vm, run)) {
                 step.progress.completed = 1;
             }
             look
