@@ -122,6 +122,7 @@ fn start(sim: &Sim, plan: &mut Plan, migration: &Migration, now: Timestamp) {
     plan.status.conditions.set(executing);
     plan.status.migration.started = Some(Stamp(now));
     plan.status.migration.completed = None;
+    plan.wrecked = false;
     let source = sim.providers.get(&plan.provider("source")).map(|provider| provider.kind.clone()).unwrap_or_default();
     let mut vms = Vec::new();
     for spec in plan.spec.vms.clone() {
@@ -181,6 +182,9 @@ fn run(sim: &Sim, plan: &mut Plan, migration: &Migration, now: Timestamp) {
         if vm.phase == Phase::Completed {
             // It failed or was canceled in the reconcile before.
             vm::close(vm, now);
+            continue;
+        }
+        if plan.wrecked {
             continue;
         }
         if vm.started.is_none() {

@@ -20,10 +20,9 @@ pub(super) fn allocate(vm: &mut VmStatus, run: &Run, context: &Context<'_>) -> C
     if elapsed < bind {
         // Seen with slow storage: the step says Completed before a disk does, then Pending again.
         if slow && step.phase.as_deref() == Some("Running") {
-            complete(step, now);
+            step.phase = Some("Completed".into());
             return Ok(false);
         }
-        step.completed = None;
         step.phase = Some("Pending".into());
         for (task, claim) in step.tasks.iter_mut().zip(claims) {
             task.phase = Some("Pending".into());
@@ -54,9 +53,7 @@ pub(super) fn import(vm: &mut VmStatus, run: &mut Run, context: &Context<'_>, na
     let claims: Vec<String> = (0..run.disks.len()).map(|disk| context.claim(&vm.name, disk)).collect();
     let Some(step) = vm.step(name) else { return Ok(true) };
     if elapsed < context.settings.pod {
-        if name == "Cutover" {
-            return Ok(false);
-        }
+        step.started.get_or_insert(now);
         // Progress stays where it was: at nothing, or from the second time on at all.
         step.phase = Some("Pending".into());
         for (task, claim) in step.tasks.iter_mut().zip(claims) {

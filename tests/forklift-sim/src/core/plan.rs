@@ -26,8 +26,8 @@ pub struct Plan {
     pub vddk: Option<Timestamp>,
     /// What is kept about VMs, by name.
     pub runs: BTreeMap<String, vm::Run>,
-    /// Resources were left behind by an archive that could not clean up.
-    pub left_behind: bool,
+    /// It was archived while it ran, and what it ran was deleted: nothing of it goes on, even if it is un-archived.
+    pub wrecked: bool,
 }
 
 static NO_WORLD: VmWorld = VmWorld {
@@ -231,8 +231,8 @@ fn vddk(sim: &Sim, plan: &mut Plan, now: Timestamp) {
 
 /// Puts a plan away, whatever it does. Without providers and maps nothing is cleaned up, and nobody says so.
 fn archive(plan: &mut Plan, now: Timestamp) {
-    plan.left_behind = plan.status.conditions.blocker().is_some();
-    if !plan.left_behind {
+    if plan.status.conditions.blocker().is_none() {
+        plan.wrecked = plan.executes();
         // The job that validated the image is gone, so un-archiving validates anew.
         plan.vddk = None;
     }
