@@ -20,11 +20,11 @@ demo: ## Run the daemon on recordings of real campaigns (no cluster needed)
 	@$(RUN) demo $(ARGS)
 
 test: tools lint ## Check everything: tools, lints, all tests
-	cargo test --locked
+	cargo test --locked --workspace
 
 lint: ## Format and lints
-	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 bench: ## Measure: heap of a plan in memory
 	cargo bench --locked

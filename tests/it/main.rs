@@ -27,6 +27,7 @@ mod cluster;
 mod files;
 mod http;
 mod scripted;
+mod simulated;
 mod web_config;
 
 // the whole program
