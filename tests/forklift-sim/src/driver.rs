@@ -272,8 +272,10 @@ impl Driver {
                 let object: DynamicObject = serde_json::from_value(object)?;
                 let key = key(&object);
                 self.namespace(&key.namespace).await?;
+                // Scenarios may share providers and maps. A plan that is there already has a history of its own.
+                let shared = matches!(kind, Kind::Provider | Kind::NetworkMap | Kind::StorageMap);
                 match self.api(kind, &key).create(&PostParams::default(), &object).await {
-                    Err(kube::Error::Api(error)) if error.code == 409 => Ok(()),
+                    Err(kube::Error::Api(error)) if error.code == 409 && shared => Ok(()),
                     other => other.map(drop).with_context(|| format!("making {} {key}", kind.name())),
                 }
             }
