@@ -12,6 +12,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams, Preconditions,
 };
+use kube::runtime::WatchStreamExt;
 use kube::runtime::wait::{await_condition, conditions::is_crd_established};
 use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::{Value, json};
@@ -123,7 +124,7 @@ impl Driver {
     fn watch(&self) -> impl StreamExt<Item = (Kind, watcher::Result<Event<DynamicObject>>)> + Unpin + use<> {
         let watch = |kind: Kind| -> BoxStream<'static, (Kind, watcher::Result<Event<DynamicObject>>)> {
             let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource(kind));
-            watcher(api, watcher::Config::default()).map(move |event| (kind, event)).boxed()
+            watcher(api, watcher::Config::default()).default_backoff().map(move |event| (kind, event)).boxed()
         };
         stream::select_all(Kind::ALL.map(watch))
     }

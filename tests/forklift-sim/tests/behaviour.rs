@@ -1,6 +1,8 @@
 //! What the simulator writes in single situations: what the recordings show beside the order of things, and what was seen of a
 //! real controller without a recording.
 
+#![allow(clippy::unwrap_used)]
+
 use forklift_sim::core::{Key, Kind, Settings, Sim, Span, Write, after};
 use forklift_sim::memory::{self, Event, Player};
 use forklift_sim::scenario::Scenario;
@@ -378,6 +380,58 @@ actions:
     let status = &sim.plan(&key).unwrap().status;
     assert_eq!(status.conditions.kinds().collect::<Vec<_>>(), ["Ready", "Succeeded"]);
     assert_eq!(status.migration.history.len(), 1);
+}
+
+#[test]
+fn a_plan_whose_vm_vanishes_never_ends() {
+    let text = "
+name: vanished
+providers: [{ name: vc-vanished }]
+settings: { conversion: 8s }
+plans: [{ name: p, spec: { type: cold }, vms: [{ name: a }] }]
+actions:
+  - until: { plan: p, has: Ready }
+  - start: { plan: p }
+  - until: { plan: p, vm: a, phase: CopyDisksVirtV2V }
+  - world: { plan: p, vm: a, world: { missing: true } }
+  - until: { plan: p, vm: a, phase: Completed }
+  - pause: 1h
+  - archive: p
+";
+    let events = memory::play(Scenario::parse(text).unwrap(), 1.0, start(), LONG).unwrap();
+    let plans = versions(&events, "Plan", "p");
+    let stuck = plans.iter().rfind(|plan| plan["metadata"]["generation"] == 1).unwrap();
+    assert_eq!(conditions(&stuck["status"]), ["Ready", "Executing"]);
+    assert!(stuck["status"]["migration"].get("completed").is_none());
+    assert!(conditions(&vms(stuck)[0]) == ["Failed"] && vms(stuck)[0].get("completed").is_some());
+}
+
+#[test]
+fn a_map_that_is_made_anew_cancels_or_restarts() {
+    let text = "
+name: anew
+providers: [{ name: vc-anew }]
+settings: { conversion: 8s, blocker_grace: 60s, copy_mib_per_second: 100 }
+plans: [{ name: p, spec: { type: cold }, vms: [{ name: a }] }]
+actions:
+  - until: { plan: p, has: Ready }
+  - start: { plan: p }
+  - until: { plan: p, vm: a, phase: CopyDisksVirtV2V }
+  - delete_map: storage
+  - until: { plan: p, has: StorageRefNotValid }
+";
+    let play = |rest: &str| {
+        let scenario = Scenario::parse(&format!("{text}{rest}")).unwrap();
+        last(&memory::play(scenario, 1.0, start(), LONG).unwrap(), "Plan", "p")["status"].clone()
+    };
+    let within = play("  - create_map: storage\n  - until: { plan: p, has: Canceled }\n");
+    assert_eq!(conditions(&within), ["Ready", "Canceled"]);
+    assert_eq!(within["conditions"][1]["reason"], "Modified");
+    let late =
+        play("  - until: { plan: p, has: Failed }\n  - create_map: storage\n  - until: { plan: p, has: Succeeded }\n");
+    let history = late["migration"]["history"].as_array().unwrap();
+    assert_eq!(history.iter().map(conditions).collect::<Vec<_>>(), [["Failed"], ["Succeeded"]]);
+    assert_eq!(history[0]["migration"]["uid"], history[1]["migration"]["uid"]);
 }
 
 #[test]

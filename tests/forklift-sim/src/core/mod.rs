@@ -228,8 +228,8 @@ impl Sim {
                 let status: PlanStatus = part(&object["status"]);
                 // A plan that was run before the simulator was has been validated.
                 let vddk = (!status.conditions.is_empty() && !status.conditions.has("ValidatingVDDK")).then_some(now);
-                let (runs, wrecked) = (BTreeMap::new(), false);
-                let plan = Plan { meta, spec, world, status, appeared: now, vddk, runs, wrecked };
+                let runs = BTreeMap::new();
+                let plan = Plan { meta, spec, world, status, appeared: now, vddk, runs, wrecked: false, stuck: false };
                 self.written.remove(&(Kind::Plan, key.clone()));
                 self.plans.insert(key.clone(), plan);
                 let mine = self.migrations.iter().filter(|(_, migration)| migration.spec.plan == key);

@@ -193,6 +193,13 @@ impl Runner {
             Action::DeleteMigration(name) => vec![Operation::Delete { kind: Kind::Migration, key: self.key(name) }],
             Action::DeletePlan(name) => vec![Operation::Delete { kind: Kind::Plan, key: self.key(name) }],
             Action::CreateMap(which) => self.scenario.maps(which).into_iter().map(Operation::Create).collect(),
+            Action::DeleteMap(which) => {
+                let delete = |map: Value| {
+                    let kind = map["kind"].as_str().and_then(Kind::from_name)?;
+                    Some(Operation::Delete { kind, key: self.key(map["metadata"]["name"].as_str()?) })
+                };
+                self.scenario.maps(which).into_iter().filter_map(delete).collect()
+            }
             Action::Patch(patch) => self.patch(Kind::Plan, &patch.plan, json!(patch.spec)),
             Action::World(world) => {
                 let Some(plan) = sim.plan(&self.key(&world.plan)) else { return Vec::new() };
