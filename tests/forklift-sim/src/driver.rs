@@ -12,6 +12,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams, Preconditions,
 };
+use kube::runtime::WatchStreamExt;
 use kube::runtime::wait::{await_condition, conditions::is_crd_established};
 use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::{Value, json};
@@ -123,7 +124,7 @@ impl Driver {
     fn watch(&self) -> impl StreamExt<Item = (Kind, watcher::Result<Event<DynamicObject>>)> + Unpin + use<> {
         let watch = |kind: Kind| -> BoxStream<'static, (Kind, watcher::Result<Event<DynamicObject>>)> {
             let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource(kind));
-            watcher(api, watcher::Config::default()).map(move |event| (kind, event)).boxed()
+            watcher(api, watcher::Config::default()).default_backoff().map(move |event| (kind, event)).boxed()
         };
         stream::select_all(Kind::ALL.map(watch))
     }
@@ -272,8 +273,10 @@ impl Driver {
                 let object: DynamicObject = serde_json::from_value(object)?;
                 let key = key(&object);
                 self.namespace(&key.namespace).await?;
+                // Scenarios may share providers and maps. A plan that is there already has a history of its own.
+                let shared = matches!(kind, Kind::Provider | Kind::NetworkMap | Kind::StorageMap);
                 match self.api(kind, &key).create(&PostParams::default(), &object).await {
-                    Err(kube::Error::Api(error)) if error.code == 409 => Ok(()),
+                    Err(kube::Error::Api(error)) if error.code == 409 && shared => Ok(()),
                     other => other.map(drop).with_context(|| format!("making {} {key}", kind.name())),
                 }
             }

@@ -49,12 +49,15 @@ impl Memory {
         self.events.push(Event { time: now, kind, object });
     }
 
-    /// Makes an object. One that is there already stays.
+    /// Makes an object. A provider or a map that is there already stays.
     pub fn create(&mut self, mut object: Value, now: Timestamp) -> Result<()> {
         let Some(kind) = object["kind"].as_str().and_then(Kind::from_name) else { bail!("unknown kind in {object}") };
         let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
         let key = Key { namespace: text("namespace"), name: text("name") };
         if self.objects.contains_key(&(kind, key.clone())) {
+            if matches!(kind, Kind::Plan | Kind::Migration) {
+                bail!("{} {key} is there already", kind.name());
+            }
             return Ok(());
         }
         self.uids += 1;

@@ -5,6 +5,8 @@
 //! their marks. Times, amounts and texts are not: the recordings' are compressed. What is known to differ is in
 //! `tests/differences.yaml`, each with its reason; an entry that no longer holds fails the test.
 
+#![allow(clippy::unwrap_used)]
+
 use flate2::read::GzDecoder;
 use forklift_sim::core::Span;
 use forklift_sim::memory;

@@ -2,7 +2,7 @@
 //!
 //! Called by `plan` when a reconcile has validated the plan.
 
-use super::conditions::{Condition, Conditions, category};
+use super::conditions::{Condition, category};
 use super::itinerary::{Phase, Shape};
 use super::migration::Migration;
 use super::model::{Failure, Reference, Snapshot, VmStatus, Warm};
@@ -31,6 +31,7 @@ pub(super) fn execute(sim: &Sim, plan: &mut Plan, now: Timestamp) {
         let active = plan.status.migration.history.last().map(|snapshot| snapshot.migration.uid.clone());
         let migration = active.and_then(|uid| sim.migrations.values().find(|migration| migration.meta.uid == uid));
         match migration {
+            Some(_) if is_exchanged(sim, plan) => return exchanged(plan, now),
             Some(migration) => return run(sim, plan, migration, now),
             None => abandon(plan, now),
         }
@@ -57,8 +58,36 @@ fn blocked(sim: &Sim, plan: &mut Plan, now: Timestamp) {
     finish(plan, failed, now);
 }
 
+/// Whether a provider or a map is another one than at the start, be it of the same name.
+fn is_exchanged(sim: &Sim, plan: &Plan) -> bool {
+    let Some(snapshot) = plan.status.migration.history.last() else { return false };
+    let current = references(sim, plan);
+    let other = |(old, new): (&BTreeMap<String, Reference>, &BTreeMap<String, Reference>)| {
+        old.iter().any(|(which, old)| new.get(which).is_some_and(|new| new.uid != old.uid))
+    };
+    [(&snapshot.map, &current.map), (&snapshot.provider, &current.provider)].into_iter().any(other)
+}
+
+/// What the attempt began with was exchanged: it is canceled, and this time the plan says so.
+fn exchanged(plan: &mut Plan, now: Timestamp) {
+    cancel_vms(plan, now);
+    let condition = Condition::new("Canceled", category::ADVISORY, "The migration has been canceled.", now);
+    finish(plan, condition.reason("Modified").durable(), now);
+}
+
 /// The Migration is gone. The plan is left with no outcome: only the history tells.
 fn abandon(plan: &mut Plan, now: Timestamp) {
+    cancel_vms(plan, now);
+    plan.status.conditions.remove(&["Executing"]);
+    if let Some(snapshot) = plan.status.migration.history.last_mut() {
+        snapshot.conditions.remove(&["Executing"]);
+        let condition = Condition::new("Canceled", category::ADVISORY, "The migration has been deleted.", now);
+        snapshot.conditions.set(condition.reason("Deleted").durable());
+    }
+}
+
+/// VMs that are not over are canceled, and over at once.
+fn cancel_vms(plan: &mut Plan, now: Timestamp) {
     for vm in &mut plan.status.migration.vms {
         if vm.completed.is_none() && !vm.succeeded() && !vm.failed() {
             let condition = Condition::new("Canceled", category::ADVISORY, "The migration has been canceled.", now);
@@ -68,12 +97,6 @@ fn abandon(plan: &mut Plan, now: Timestamp) {
             // The phase stays where it was.
             vm::close(vm, now);
         }
-    }
-    plan.status.conditions.remove(&["Executing"]);
-    if let Some(snapshot) = plan.status.migration.history.last_mut() {
-        snapshot.conditions.remove(&["Executing"]);
-        let condition = Condition::new("Canceled", category::ADVISORY, "The migration has been deleted.", now);
-        snapshot.conditions.set(condition.reason("Deleted").durable());
     }
 }
 
@@ -96,24 +119,27 @@ fn reference(meta: &super::world::Meta) -> Reference {
     Reference { generation, name, namespace, uid }
 }
 
-fn start(sim: &Sim, plan: &mut Plan, migration: &Migration, now: Timestamp) {
+/// Providers and maps of a plan as they are now.
+fn references(sim: &Sim, plan: &Plan) -> Snapshot {
     let of = |objects: &BTreeMap<Key, Object>, key: Option<&Key>| {
         key.and_then(|key| objects.get(key)).map(|object| reference(&object.meta)).unwrap_or_default()
     };
-    let executing = Condition::new("Executing", category::ADVISORY, "The plan is EXECUTING.", now).durable();
-    let mut conditions = Conditions::default();
-    conditions.set(executing.clone());
     let side = |side: &str| (side.to_owned(), of(&sim.providers, plan.spec.provider.get(side)));
-    let snapshot = Snapshot {
-        conditions,
-        map: BTreeMap::from([
-            ("network".to_owned(), of(&sim.network_maps, plan.spec.map.get("network"))),
-            ("storage".to_owned(), of(&sim.storage_maps, plan.spec.map.get("storage"))),
-        ]),
-        migration: reference(&migration.meta),
+    let network = of(&sim.network_maps, plan.spec.map.get("network"));
+    let storage = of(&sim.storage_maps, plan.spec.map.get("storage"));
+    Snapshot {
+        map: BTreeMap::from([("network".to_owned(), network), ("storage".to_owned(), storage)]),
         plan: reference(&plan.meta),
         provider: BTreeMap::from([side("source"), side("destination")]),
-    };
+        ..Snapshot::default()
+    }
+}
+
+fn start(sim: &Sim, plan: &mut Plan, migration: &Migration, now: Timestamp) {
+    let executing = Condition::new("Executing", category::ADVISORY, "The plan is EXECUTING.", now).durable();
+    let mut snapshot = references(sim, plan);
+    snapshot.conditions.set(executing.clone());
+    snapshot.migration = reference(&migration.meta);
     plan.status.migration.history.push(snapshot);
     plan.status.conditions.remove(&["Failed", "Canceled"]);
     if migration.spec.resume_conversion {
@@ -182,6 +208,7 @@ fn run(sim: &Sim, plan: &mut Plan, migration: &Migration, now: Timestamp) {
         if vm.phase == Phase::Completed {
             // It failed or was canceled in the reconcile before.
             vm::close(vm, now);
+            plan.stuck |= vm.started.is_some() && plan.vm_world(&vm.name).missing;
             continue;
         }
         if plan.wrecked {
@@ -212,6 +239,10 @@ fn run(sim: &Sim, plan: &mut Plan, migration: &Migration, now: Timestamp) {
             }
             load.add(plan, vm);
         }
+        if plan.vm_world(&vm.name).missing {
+            vm::vanish(vm, now);
+            continue;
+        }
         let context = Context {
             settings,
             now,
@@ -226,7 +257,9 @@ fn run(sim: &Sim, plan: &mut Plan, migration: &Migration, now: Timestamp) {
     }
     let over = vms.iter().all(|vm| vm.completed.is_some());
     plan.status.migration.vms = vms;
-    if over {
+    if plan.stuck {
+        // From now on the controller breaks down before it writes anything.
+    } else if over {
         end(plan, now);
     } else if waiting > 0 && plan.status.conditions.has("Ready") {
         // The reconcile has just set Ready with its usual message, so its time moves twice in each.

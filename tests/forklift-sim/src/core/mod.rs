@@ -147,6 +147,17 @@ impl Sim {
         self.providers.get(key)
     }
 
+    /// Whether a provider or a map is ready. Plans and Migrations are not asked here.
+    pub fn is_ready(&self, kind: Kind, key: &Key) -> bool {
+        let object = match kind {
+            Kind::Provider => self.providers.get(key),
+            Kind::NetworkMap => self.network_maps.get(key),
+            Kind::StorageMap => self.storage_maps.get(key),
+            Kind::Plan | Kind::Migration => None,
+        };
+        object.is_some_and(Object::is_ready)
+    }
+
     /// An object was made or changed. Of its status only that of an object that is new here is read.
     pub fn applied(&mut self, object: &Value, now: Timestamp) {
         let Some(kind) = object["kind"].as_str().and_then(Kind::from_name) else { return };
@@ -217,8 +228,8 @@ impl Sim {
                 let status: PlanStatus = part(&object["status"]);
                 // A plan that was run before the simulator was has been validated.
                 let vddk = (!status.conditions.is_empty() && !status.conditions.has("ValidatingVDDK")).then_some(now);
-                let (runs, wrecked) = (BTreeMap::new(), false);
-                let plan = Plan { meta, spec, world, status, appeared: now, vddk, runs, wrecked };
+                let runs = BTreeMap::new();
+                let plan = Plan { meta, spec, world, status, appeared: now, vddk, runs, wrecked: false, stuck: false };
                 self.written.remove(&(Kind::Plan, key.clone()));
                 self.plans.insert(key.clone(), plan);
                 let mine = self.migrations.iter().filter(|(_, migration)| migration.spec.plan == key);

@@ -28,6 +28,8 @@ pub struct Plan {
     pub runs: BTreeMap<String, vm::Run>,
     /// It was archived while it ran, and what it ran was deleted: nothing of it goes on, even if it is un-archived.
     pub wrecked: bool,
+    /// The controller breaks down whenever it gets to this plan: a VM was gone from the source while it was under way.
+    pub stuck: bool,
 }
 
 static NO_WORLD: VmWorld = VmWorld {
@@ -78,6 +80,9 @@ pub(super) fn reconcile(sim: &Sim, plan: &mut Plan, now: Timestamp) -> Option<Ti
     let has = |plan: &Plan, kind: &str| plan.status.conditions.has(kind);
     // These two are never looked at again.
     if plan.spec.archived && has(plan, "Archived") || has(plan, "Succeeded") && !plan.spec.archived {
+        return None;
+    }
+    if plan.stuck && !plan.spec.archived {
         return None;
     }
     plan.status.conditions.stage();

@@ -106,7 +106,7 @@ fn look(vm: &mut VmStatus, run: &mut Run, context: &Context<'_>) -> Look {
             let duration = context.world.conversion.unwrap_or(settings.conversion);
             let look = timed(vm.phase, run, context, duration, CONVERSION_FAILED);
             // The step is closed by virt-v2v's monitor (1/1), or by its tasks if the monitor came too late (0/1).
-            let in_time = !run.shape.v2v_copy || context.index % 2 == 0;
+            let in_time = !run.shape.v2v_copy || context.index.is_multiple_of(2);
             if let (Look::Done, true, Some(step)) = (&look, in_time, step_of(vm, run)) {
                 step.progress.completed = 1;
             }
@@ -300,6 +300,14 @@ fn fail(vm: &mut VmStatus, run: &Run, reasons: Vec<String>, context: &Context<'_
     vm.error = Some(Failure { phase: vm.phase.to_string(), reasons });
     vm.phase = Phase::Completed;
     vm.conditions.set(Condition::new("Failed", category::ADVISORY, "The VM migration has FAILED.", context.now).durable());
+}
+
+/// The VM is gone from the source while it is under way.
+pub(super) fn vanish(vm: &mut VmStatus, now: Timestamp) {
+    let reason = format!("Resource ref.Ref{{id: {}, name: {}}} not found.", vm.id, vm.name);
+    vm.error = Some(Failure { phase: vm.phase.to_string(), reasons: vec![reason] });
+    vm.phase = Phase::Completed;
+    vm.conditions.set(Condition::new("Failed", category::ADVISORY, "The VM migration has FAILED.", now).durable());
 }
 
 /// The VM is over: what still runs in it gets an end, but no other phase.

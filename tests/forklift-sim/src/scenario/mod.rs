@@ -146,6 +146,8 @@ pub enum Action {
     DeletePlan(String),
     /// Makes a map: `network` or `storage`.
     CreateMap(String),
+    /// Deletes a map: `network` or `storage`.
+    DeleteMap(String),
     /// Changes a plan's spec.
     Patch(Patch),
     /// Changes what is true about a VM: it appears, no longer fails and so on.
@@ -252,7 +254,7 @@ impl Scenario {
                 Action::DeletePlan(name) | Action::Patch(Patch { plan: name, .. }) => (plan(name), name),
                 Action::World(World { plan: name, .. }) => (plan(name), name),
                 Action::Break(name) | Action::Repair(name) => (provider(name), name),
-                Action::CreateMap(name) => (name == "network" || name == "storage", name),
+                Action::CreateMap(name) | Action::DeleteMap(name) => (name == "network" || name == "storage", name),
                 Action::Pause(_) | Action::Cutover(_) | Action::Cancel(_) | Action::DeleteMigration(_) => continue,
             };
             if !known {

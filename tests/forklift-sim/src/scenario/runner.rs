@@ -31,6 +31,14 @@ pub enum Operation {
     },
 }
 
+/// How much of the objects at the start is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begun {
+    Not,
+    Infrastructure,
+    Plans,
+}
+
 /// A scenario under way.
 #[derive(Debug)]
 pub struct Runner {
@@ -39,13 +47,13 @@ pub struct Runner {
     place: usize,
     /// Since when the action at `place` is looked at.
     since: Option<Timestamp>,
-    begun: bool,
+    begun: Begun,
 }
 
 impl Runner {
     /// A scenario that has not begun.
     pub fn new(scenario: Scenario, speed: f64) -> Self {
-        Self { scenario, speed, place: 0, since: None, begun: false }
+        Self { scenario, speed, place: 0, since: None, begun: Begun::Not }
     }
 
     /// The scenario.
@@ -57,7 +65,9 @@ impl Runner {
     pub fn has_ended(&self, sim: &Sim) -> bool {
         let mut mine = sim.plans().filter(|plan| plan.meta.namespace == self.scenario.namespace());
         // A plan that was archived while it ran will execute for ever.
-        self.begun && self.place >= self.scenario.actions.len() && mine.all(|plan| !plan.executes() || plan.spec.archived)
+        self.begun == Begun::Plans
+            && self.place >= self.scenario.actions.len()
+            && mine.all(|plan| !plan.executes() || plan.spec.archived)
     }
 
     /// What the scenario waits for, for people.
@@ -76,9 +86,16 @@ impl Runner {
     /// What to do now. Up to the first thing that has to be waited for.
     pub fn next(&mut self, sim: &Sim, now: Timestamp) -> Vec<Operation> {
         let mut operations = Vec::new();
-        if !self.begun {
-            self.begun = true;
-            operations.extend(self.scenario.infrastructure().into_iter().map(Operation::Create));
+        if self.begun == Begun::Not {
+            self.begun = Begun::Infrastructure;
+            return self.scenario.infrastructure().into_iter().map(Operation::Create).collect();
+        }
+        if self.begun == Begun::Infrastructure {
+            // Plans come when their providers and maps are there, as people make them.
+            if !self.is_ready(sim) {
+                return operations;
+            }
+            self.begun = Begun::Plans;
             let now = self.scenario.plans.iter().filter(|plan| !plan.later);
             operations.extend(now.flat_map(|plan| self.plans(plan)));
         }
@@ -98,6 +115,14 @@ impl Runner {
             self.since = None;
         }
         operations
+    }
+
+    fn is_ready(&self, sim: &Sim) -> bool {
+        self.scenario.infrastructure().iter().all(|object| {
+            let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+            let key = Key { namespace: text("namespace"), name: text("name") };
+            object["kind"].as_str().and_then(Kind::from_name).is_some_and(|kind| sim.is_ready(kind, &key))
+        })
     }
 
     fn plans(&self, plan: &super::Plan) -> Vec<Operation> {
@@ -168,6 +193,13 @@ impl Runner {
             Action::DeleteMigration(name) => vec![Operation::Delete { kind: Kind::Migration, key: self.key(name) }],
             Action::DeletePlan(name) => vec![Operation::Delete { kind: Kind::Plan, key: self.key(name) }],
             Action::CreateMap(which) => self.scenario.maps(which).into_iter().map(Operation::Create).collect(),
+            Action::DeleteMap(which) => {
+                let delete = |map: Value| {
+                    let kind = map["kind"].as_str().and_then(Kind::from_name)?;
+                    Some(Operation::Delete { kind, key: self.key(map["metadata"]["name"].as_str()?) })
+                };
+                self.scenario.maps(which).into_iter().filter_map(delete).collect()
+            }
             Action::Patch(patch) => self.patch(Kind::Plan, &patch.plan, json!(patch.spec)),
             Action::World(world) => {
                 let Some(plan) = sim.plan(&self.key(&world.plan)) else { return Vec::new() };
