@@ -10,10 +10,11 @@ export MTV_SENTINEL_COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null 
 ARGS ?=
 # How many times faster than life `make cluster-demo` plays.
 SPEED ?= 10
+SOAK ?=
 RUN = cargo run --quiet --locked --
 
 .DEFAULT_GOAL := help
-.PHONY: demo cluster-demo test lint bench docs tools help
+.PHONY: demo cluster-demo soak test lint bench docs tools help
 
 demo: ## Run the daemon on recordings of real campaigns (no cluster needed)
 	@cargo build --locked
@@ -32,6 +33,11 @@ bench: ## Measure: heap of a plan in memory
 cluster-demo: tools ## Run all of it on a real API server: simulated campaigns, Prometheus, Alertmanager
 	@cargo build --locked --workspace
 	@bin=$(CARGO_TARGET_DIR)/debug; exec $$bin/cluster-demo $$bin/mtv-sentinel $$bin/forklift-sim tests/forklift-sim/scenarios $(SPEED)
+
+soak: tools ## Measure a large cluster: first sync and relist of 10,500 plans (SOAK='SMALL LARGE' for others)
+	cargo build --locked --release
+	cargo build --locked --package testbed
+	$(CARGO_TARGET_DIR)/debug/soak $(CARGO_TARGET_DIR)/release/mtv-sentinel $(SOAK)
 
 docs: ## Make the generated files anew
 	$(RUN) metrics --format md > docs/metrics.md

@@ -324,6 +324,43 @@ async fn connections_that_are_cut_in_the_middle_of_events_lose_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_network_that_is_slow_is_waited_for() {
+    let plane = shared().await;
+    namespace(plane, "slow");
+    create(plane, "slow", (0..60).map(|n| format!("plan-{n}")));
+    let proxy = Proxy::start(plane.port()).await.unwrap();
+    // The list of the plans takes longer than the server may take to begin an answer.
+    proxy.set(Fault::Slow(150));
+    let daemon = watch(plane, "slow", &proxy.url(), "");
+    daemon.wait_until(ready);
+    assert_eq!(count(&daemon, "migration_plan_status{"), 60);
+    assert!(!daemon.text("/metrics").contains("trouble=\"silent\""), "it came all the time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_throttled_is_served_when_there_is_room() {
+    let plane = ControlPlane::start(Options::default()).await.unwrap();
+    install(&plane);
+    namespace(&plane, "busy");
+    create(&plane, "busy", ["one".to_owned()]);
+    // A level without a seat for anybody, and every request of the account goes there.
+    let level = json!({"apiVersion": "flowcontrol.apiserver.k8s.io/v1", "kind": "PriorityLevelConfiguration", "metadata": {"name": "none"},
+        "spec": {"type": "Limited", "limited": {"nominalConcurrencyShares": 0, "lendablePercent": 0, "borrowingLimitPercent": 0, "limitResponse": {"type": "Reject"}}}});
+    let schema = json!({"apiVersion": "flowcontrol.apiserver.k8s.io/v1", "kind": "FlowSchema", "metadata": {"name": "none"}, "spec": {
+        "matchingPrecedence": 2, "priorityLevelConfiguration": {"name": "none"}, "distinguisherMethod": {"type": "ByUser"},
+        "rules": [{"subjects": [{"kind": "ServiceAccount", "serviceAccount": {"namespace": "busy", "name": "sentinel"}}],
+            "resourceRules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"], "namespaces": ["*"], "clusterScope": true}]}]}});
+    plane
+        .kubectl(&["create", "-f", "-"], &json!({"apiVersion": "v1", "kind": "List", "items": [level, schema]}).to_string());
+    let daemon = watch(&plane, "busy", &plane.url(), "streaming_lists: false");
+    daemon.wait_until(|daemon| daemon.text("/readyz?verbose").contains("(throttled)"));
+    assert!(!ready(&daemon));
+    plane.kubectl(&["delete", "flowschema", "none"], "");
+    daemon.wait_until(ready);
+    assert!(has(&daemon, &status("one", "busy", "Unknown")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_network_that_swallows_everything_is_noticed() {
     let plane = shared().await;
     namespace(plane, "hole");

@@ -92,7 +92,7 @@ async fn every_scenario_on_a_real_api_server_ends_as_it_does_in_memory_and_no_se
     let mut wanted = BTreeSet::new();
     for scenario in scenarios() {
         let page = replay(scenario).engine.view().exposition.families(Format::Text);
-        wanted.extend(phases(&String::from_utf8(page.to_vec()).unwrap()));
+        wanted.extend(phases(std::str::from_utf8(&page).unwrap()));
     }
 
     let plane = ControlPlane::start(Options::default()).await.unwrap();
@@ -103,6 +103,11 @@ async fn every_scenario_on_a_real_api_server_ends_as_it_does_in_memory_and_no_se
     let input = Input::open(&config).unwrap();
     let daemon = Daemon::spawn(config, input);
     daemon.wait_until(|daemon| daemon.get("/readyz").0 == 200);
+    let folder = tempfile::tempdir().unwrap();
+    let recording = folder.path().join("campaign.ndjson.gz");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mtv-sentinel"));
+    command.args(["record", "-o"]).arg(&recording).env("MTV_SENTINEL__KUBERNETES__KUBECONFIG", plane.admin_kubeconfig());
+    let mut recorder = testbed::Daemon::spawn(command);
 
     let mut most = 0;
     let mut scrape = || {
@@ -134,4 +139,23 @@ async fn every_scenario_on_a_real_api_server_ends_as_it_does_in_memory_and_no_se
     let missing: Vec<_> = wanted.difference(&ended).collect();
     let others: Vec<_> = ended.difference(&wanted).collect();
     assert!(missing.is_empty() && others.is_empty(), "missing {missing:#?}, instead {others:#?}");
+
+    // What was recorded of all that leads to the same metrics.
+    let live = families(&daemon.text("/metrics"));
+    recorder.signal("TERM");
+    assert_eq!(recorder.wait().unwrap().code(), Some(0));
+    let mut engine = Engine::new(&Config::load(Layers::default()).unwrap(), Arc::new(Own::new("test", "test")));
+    for observation in Recording::load(&recording).unwrap().observations(None) {
+        engine.observe(observation);
+    }
+    let page = engine.view().exposition.families(Format::Text);
+    let replayed = families(std::str::from_utf8(&page).unwrap());
+    let different: Vec<_> = live.iter().filter(|line| !replayed.contains(line)).take(5).collect();
+    assert!(live == replayed, "{} and {} lines; {different:#?}", live.len(), replayed.len());
+}
+
+/// The families about plans, VMs and providers, without those that tell when something was first seen to move.
+fn families(page: &str) -> Vec<String> {
+    let lines = page.lines().filter(|line| line.starts_with("migration_") && !line.contains("_last_progress_"));
+    lines.map(str::to_owned).collect()
 }

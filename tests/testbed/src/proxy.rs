@@ -17,6 +17,8 @@ pub enum Fault {
     Reset,
     /// Each is closed after this many bytes of answer.
     CutAfter(usize),
+    /// Each gets this many bytes of answer every ten milliseconds.
+    Slow(usize),
 }
 
 /// A proxy in front of an address; its connections end when it is dropped.
@@ -71,7 +73,7 @@ async fn connection(client: TcpStream, port: u16, faults: watch::Receiver<Fault>
     let (server_read, server_write) = server.into_split();
     let budget = match *faults.borrow() {
         Fault::CutAfter(bytes) => bytes,
-        Fault::None | Fault::BlackHole | Fault::Reset => usize::MAX,
+        Fault::None | Fault::BlackHole | Fault::Reset | Fault::Slow(_) => usize::MAX,
     };
     let faults = Arc::new(faults);
     tokio::select! {
@@ -99,10 +101,12 @@ async fn pump(
                 }
                 continue;
             }
+            Fault::Slow(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
             Fault::None | Fault::CutAfter(_) => {}
         }
+        let most = if let Fault::Slow(bytes) = fault { bytes.clamp(1, buffer.len()) } else { buffer.len() };
         let read = tokio::select! {
-            read = from.read(&mut buffer) => read,
+            read = from.read(&mut buffer[..most]) => read,
             changed = faults.changed() => match changed {
                 Ok(()) => continue,
                 Err(_) => return,
