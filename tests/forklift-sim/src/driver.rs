@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// Rather than at any speed, plans are looked at this often.
 const SHORTEST: Duration = Duration::from_millis(20);
+/// After something that the API server did not take.
+const PAUSE: Duration = Duration::from_millis(500);
 /// Writes under way at a time. Those of a plan and its Migrations stay in order.
 const WRITERS: usize = 16;
 /// How often a conflict is answered by another try.
@@ -202,7 +204,8 @@ impl Driver {
             match self.operate(operation).await {
                 Ok(()) => drop(self.operations.pop_front()),
                 Err(error) if is_passing(&error) => {
-                    tracing::warn!(%error, "tried again");
+                    tracing::warn!(error = format!("{error:#}"), "tried again");
+                    tokio::time::sleep(PAUSE).await;
                     break;
                 }
                 Err(error) => return Err(error),
@@ -228,6 +231,9 @@ impl Driver {
             written.into_iter().collect::<Vec<_>>()
         };
         let written: Vec<_> = stream::iter(lanes.into_values().map(lane)).buffer_unordered(WRITERS).concat().await;
+        if written.iter().any(|(_, outcome)| outcome.is_err()) {
+            tokio::time::sleep(PAUSE).await;
+        }
         for ((kind, key), outcome) in written {
             match outcome {
                 Ok(object) => self.remember(kind, object),
