@@ -16,12 +16,14 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::wait::{await_condition, conditions::is_crd_established};
 use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::time::Duration;
 
 /// Rather than at any speed, plans are looked at this often.
 const SHORTEST: Duration = Duration::from_millis(20);
+/// After something that the API server did not take.
+const PAUSE: Duration = Duration::from_millis(500);
 /// Writes under way at a time. Those of a plan and its Migrations stay in order.
 const WRITERS: usize = 16;
 /// How often a conflict is answered by another try.
@@ -98,6 +100,8 @@ struct Driver {
     /// Kinds whose first list has ended.
     synced: BTreeSet<Kind>,
     namespaces: BTreeSet<String>,
+    /// What people did and the API server has not taken yet.
+    operations: VecDeque<Operation>,
     last_turn: Timestamp,
 }
 
@@ -117,6 +121,7 @@ impl Driver {
             listed: BTreeMap::new(),
             synced: BTreeSet::new(),
             namespaces: BTreeSet::new(),
+            operations: VecDeque::new(),
             last_turn: Timestamp::MIN,
         }
     }
@@ -192,9 +197,18 @@ impl Driver {
             return Ok(());
         }
         self.last_turn = now();
-        for index in 0..self.runners.len() {
-            for operation in self.runners[index].next(&self.sim, now()) {
-                self.operate(operation).await?;
+        for runner in &mut self.runners {
+            self.operations.extend(runner.next(&self.sim, now()));
+        }
+        while let Some(operation) = self.operations.front().cloned() {
+            match self.operate(operation).await {
+                Ok(()) => drop(self.operations.pop_front()),
+                Err(error) if is_passing(&error) => {
+                    tracing::warn!(error = format!("{error:#}"), "tried again");
+                    tokio::time::sleep(PAUSE).await;
+                    break;
+                }
+                Err(error) => return Err(error),
             }
         }
         let writes = self.sim.tick(now());
@@ -217,6 +231,9 @@ impl Driver {
             written.into_iter().collect::<Vec<_>>()
         };
         let written: Vec<_> = stream::iter(lanes.into_values().map(lane)).buffer_unordered(WRITERS).concat().await;
+        if written.iter().any(|(_, outcome)| outcome.is_err()) {
+            tokio::time::sleep(PAUSE).await;
+        }
         for ((kind, key), outcome) in written {
             match outcome {
                 Ok(object) => self.remember(kind, object),
@@ -292,13 +309,14 @@ impl Driver {
     }
 
     async fn namespace(&mut self, name: &str) -> Result<()> {
-        if self.namespaces.insert(name.to_owned()) {
+        if !self.namespaces.contains(name) {
             let api: Api<Namespace> = Api::all(self.client.clone());
             let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": name } }))?;
             match api.create(&PostParams::default(), &namespace).await {
                 Err(kube::Error::Api(error)) if error.code == 409 => {}
                 other => drop(other.with_context(|| format!("making the namespace {name}"))?),
             }
+            self.namespaces.insert(name.to_owned());
         }
         Ok(())
     }
@@ -327,6 +345,15 @@ async fn write_status(
         }
     }
     bail!("it changed {TRIES} times while it was written")
+}
+
+/// Whether the API server may take it another time: it is not there, or has too much to do.
+fn is_passing(error: &anyhow::Error) -> bool {
+    match error.downcast_ref::<kube::Error>() {
+        Some(kube::Error::Api(error)) => error.code >= 500 || error.code == 429,
+        Some(_) => true,
+        None => false,
+    }
 }
 
 /// An object that is gone, or another one by now, is nothing to write to.

@@ -122,24 +122,22 @@ fn sequences<'a>(events: impl Iterator<Item = &'a Value>) -> Sequences {
     all
 }
 
-fn recorded(name: &str) -> Sequences {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../recordings").join(format!("{name}.ndjson.gz"));
+fn events(recording: &str) -> Vec<Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../recordings").join(format!("{recording}.ndjson.gz"));
     let file = std::fs::File::open(&path).unwrap();
     let lines = BufReader::new(GzDecoder::new(file)).lines();
-    let events: Vec<Value> = lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
-    sequences(events.iter().map(|event| &event["object"]))
+    lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
+}
+
+fn play(name: &str) -> Vec<memory::Event> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(format!("{name}.yaml"));
+    let scenario = Scenario::parse(&std::fs::read_to_string(path).unwrap()).unwrap();
+    memory::play(scenario, 1.0, "2026-11-23T15:00:00Z".parse().unwrap(), Span::seconds(7200)).unwrap()
 }
 
 fn simulated(scenarios: &[&str]) -> Sequences {
-    let mut all = Sequences::new();
-    for name in scenarios {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(format!("{name}.yaml"));
-        let scenario = Scenario::parse(&std::fs::read_to_string(path).unwrap()).unwrap();
-        let from = "2026-11-23T15:00:00Z".parse().unwrap();
-        let events = memory::play(scenario, 1.0, from, Span::seconds(7200)).unwrap();
-        all.extend(sequences(events.iter().map(|event| &event.object)));
-    }
-    all
+    let played: Vec<memory::Event> = scenarios.iter().flat_map(|name| play(name)).collect();
+    sequences(played.iter().map(|event| &event.object))
 }
 
 fn without(states: &[String], dropped: &[&String]) -> Vec<String> {
@@ -155,7 +153,8 @@ fn order_is_that_of_the_recordings() {
     let mut used: BTreeSet<(usize, String)> = BTreeSet::new();
     let mut failures = Vec::new();
     for (recording, scenarios) in PAIRS {
-        let (real, played) = (recorded(recording), simulated(scenarios));
+        let real = events(recording);
+        let (real, played) = (sequences(real.iter().map(|event| &event["object"])), simulated(scenarios));
         for (id @ (what, of), states) in &real {
             let Some(mine) = played.get(id) else {
                 failures.push(format!("{recording}: the simulator has no {what} {of}"));
@@ -199,4 +198,83 @@ fn order_is_that_of_the_recordings() {
         }
     }
     assert!(failures.is_empty(), "{} differences\n{}", failures.len(), failures.join("\n"));
+}
+
+/// Paths of the fields that an object has, with the types of their values.
+fn fields(value: &Value, path: &str, all: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields_of) => fields_of.iter().for_each(|(name, value)| fields(value, &format!("{path}.{name}"), all)),
+        Value::Array(list) => list.iter().for_each(|value| fields(value, &format!("{path}[]"), all)),
+        Value::String(_) => drop(all.insert(format!("{path}: text"))),
+        Value::Number(_) => drop(all.insert(format!("{path}: number"))),
+        Value::Bool(_) => drop(all.insert(format!("{path}: bool"))),
+        Value::Null => drop(all.insert(format!("{path}: null"))),
+    }
+}
+
+fn fields_of<'a>(objects: impl Iterator<Item = &'a Value>) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for object in objects {
+        let kind = object["kind"].as_str().unwrap();
+        if let ("Plan" | "Migration" | "Provider", Some(status)) = (kind, object.get("status")) {
+            fields(status, kind, &mut all);
+        }
+    }
+    all
+}
+
+#[test]
+fn statuses_have_the_fields_of_the_recordings() {
+    let (mut real, mut played) = (BTreeSet::new(), BTreeSet::new());
+    for (recording, scenarios) in PAIRS {
+        real.append(&mut fields_of(events(recording).iter().map(|event| &event["object"])));
+        for name in scenarios {
+            played.append(&mut fields_of(play(name).iter().map(|event| &event.object)));
+        }
+    }
+    let missing: Vec<&String> = real.difference(&played).collect();
+    // Marks that only a real vCenter gives.
+    assert_eq!(missing, ["Provider.fingerprint: text", "Provider.secretResourceVersion: text"]);
+    let invented: Vec<&String> = played.difference(&real).collect();
+    assert_eq!(invented, Vec::<&String>::new());
+}
+
+#[test]
+fn conditions_read_as_in_the_recordings() {
+    // Category, reason, durability and text by kind and type; numbers and names in texts aside.
+    let read = |object: &Value, all: &mut BTreeMap<String, BTreeSet<String>>| {
+        let plain = |kind: &str, condition: &Value| {
+            let text = condition["message"].as_str().unwrap_or_default();
+            let words = text.split_whitespace().filter(|word| !word.contains(|c: char| c.is_ascii_digit() || c == '/'));
+            let rest = words.take(4).collect::<Vec<_>>().join(" ");
+            let [category, reason] = ["category", "reason"].map(|field| condition[field].as_str().unwrap_or_default());
+            let durable = condition.get("durable").is_some();
+            (format!("{kind} {}", condition["type"]), format!("{category} {reason} {durable} {rest}"))
+        };
+        let kind = object["kind"].as_str().unwrap();
+        let mut note = |kind: &str, list: &Value| {
+            for condition in list.as_array().into_iter().flatten() {
+                let (what, how) = plain(kind, condition);
+                all.entry(what).or_default().insert(how);
+            }
+        };
+        note(kind, &object["status"]["conditions"]);
+        let migration = if kind == "Plan" { &object["status"]["migration"] } else { &object["status"] };
+        for vm in migration["vms"].as_array().into_iter().flatten() {
+            note("VM", &vm["conditions"]);
+        }
+        for snapshot in migration["history"].as_array().into_iter().flatten() {
+            note("history", &snapshot["conditions"]);
+        }
+    };
+    let (mut real, mut played) = (BTreeMap::new(), BTreeMap::new());
+    for (recording, scenarios) in PAIRS {
+        events(recording).iter().for_each(|event| read(&event["object"], &mut real));
+        let plans = scenarios.iter().flat_map(|name| play(name));
+        let known = |event: &memory::Event| matches!(event.object["kind"].as_str(), Some("Plan" | "Migration" | "Provider"));
+        plans.filter(known).for_each(|event| read(&event.object, &mut played));
+    }
+    for (what, how) in &real {
+        assert_eq!(played.get(what), Some(how), "{what}");
+    }
 }

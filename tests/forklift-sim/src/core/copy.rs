@@ -3,7 +3,7 @@
 //! Each function looks at the copy of a VM and writes what Forklift would: `Ok(true)` when it is done, the reasons when it
 //! failed.
 
-use super::model::{Step, VmStatus};
+use super::model::{Failure, Step, VmStatus};
 use super::time::{Span, Stamp};
 use super::vm::{Context, Run, complete};
 
@@ -99,7 +99,12 @@ pub(super) fn import(vm: &mut VmStatus, run: &mut Run, context: &Context<'_>, na
                 warm.failures = 4;
             }
             let last = "Unable to process data: import of the disk failed".to_owned();
-            return Err(vec![import_error(&fails), last]);
+            let reasons = vec![import_error(&fails), last];
+            let broken = fails.as_ref().map_or(0, |fails| fails.disk);
+            if let Some(task) = vm.step(name).and_then(|step| step.tasks.get_mut(broken)) {
+                task.error = Some(Failure { phase: "Running".into(), reasons: reasons.clone() });
+            }
+            return Err(reasons);
         }
         return Ok(false);
     }

@@ -190,6 +190,9 @@ pub struct Task {
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed: Option<Stamp>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
     /// The disk.
     pub name: String,
     /// Pending, Running or Completed, or nothing.

@@ -54,8 +54,8 @@ pub(super) fn provider(object: &mut Object, settings: &Settings, now: Timestamp)
         conditions.set(Condition::new("InventoryCreated", category::REQUIRED, text, now).reason("Completed"));
         conditions.set(Condition::new("Ready", category::REQUIRED, "The provider is ready.", now));
     } else {
-        let address = object.url.trim_start_matches("https://").split('/').next().unwrap_or_default();
-        let text = format!("dial tcp {address}: connect: connection refused");
+        let address = object.url.trim_start_matches("https://").split(['/', ':']).next().filter(|host| !host.is_empty());
+        let text = format!("dial tcp {}:443: connect: connection refused", address.unwrap_or("10.96.0.1"));
         conditions.set(Condition::new("ConnectionTestFailed", category::CRITICAL, &text, now).reason("Tested"));
     }
     conditions.unstage();
