@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 /// Version and commit, as `version` and the build metric tell them.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -143,13 +143,12 @@ pub async fn run(
 
     let result = tokio::select! {
         () = stop => Ok(()),
-        // Ends on its own only when it cannot begin.
-        ended = &mut source => match ended {
-            Ok(Ok(())) => Err(anyhow::anyhow!("the source ended")),
-            Ok(Err(error)) => Err(error),
-            Err(error) => Err(anyhow::Error::new(error).context("the source")),
-        },
-        ended = &mut main_loop => Err(anyhow::anyhow!("the loop ended: {ended:?}")),
+        ended = &mut source => Err(end_of_source(ended)),
+        ended = &mut main_loop => Err(match ended {
+            // Nothing more can come in. The source knows why.
+            Ok(()) => end_of_source((&mut source).await),
+            Err(error) => anyhow::Error::new(error).context("the loop"),
+        }),
         ended = &mut server => Err(anyhow::anyhow!("the HTTP server ended: {ended:?}")),
     };
     if result.is_ok() {
@@ -166,6 +165,15 @@ pub async fn run(
         let _ = server.await;
     }
     result
+}
+
+/// Why a source ended, which it does on its own only when it cannot begin.
+fn end_of_source(ended: Result<anyhow::Result<()>, JoinError>) -> anyhow::Error {
+    match ended {
+        Ok(Ok(())) => anyhow::anyhow!("the source ended"),
+        Ok(Err(error)) => error,
+        Err(error) => anyhow::Error::new(error).context("the source"),
+    }
 }
 
 /// Where the loop's results go.

@@ -286,6 +286,20 @@ async fn credentials_that_are_revoked_are_read_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_expires_is_replaced_by_the_one_that_is_in_its_file_by_then() {
+    let plane = shared().await;
+    namespace(plane, "expired");
+    create(plane, "expired", ["one".to_owned()]);
+    let token = plane.short_token("expired", "sentinel").unwrap();
+    let kubeconfig = plane.token_kubeconfig("expired", &plane.url(), &token).unwrap();
+    let daemon = spawn(&kubeconfig, "expired", "");
+    daemon.wait_until(ready);
+    while_none_is_missing(&daemon, 1, |daemon| daemon.text("/readyz?verbose").contains("(unauthorized)"));
+    std::fs::copy(plane.token("expired", "sentinel").unwrap(), &token).unwrap();
+    while_none_is_missing(&daemon, 1, |daemon| ready(daemon) && !broken(daemon, "Plan", "expired"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn crds_that_are_not_there_are_waited_for_and_come_back_after_they_were_removed() {
     let plane = ControlPlane::start(Options::default()).await.unwrap();
     namespace(&plane, "late");
@@ -501,7 +515,7 @@ async fn what_is_recorded_replays_to_the_same_metrics_and_without_a_name_if_aske
 async fn hundreds_of_plans_are_listed_with_each_of_their_vms() {
     let plane = shared().await;
     namespace(plane, "many");
-    let (small, large) = (250, 20);
+    let (small, large) = (500, 50);
     let vms = |count: usize| {
         (0..count).map(|n| json!({"id": format!("vm-{n}"), "name": format!("server-{n}")})).collect::<Vec<_>>()
     };

@@ -22,6 +22,10 @@ use std::time::Duration;
 
 /// Rather than at any speed, plans are looked at this often.
 const SHORTEST: Duration = Duration::from_millis(20);
+/// Scenarios that shall end are given up when nothing has been seen to move for so long.
+const PATIENCE: Span = Span::seconds(120);
+/// Time moves on by at least this much.
+const STEP: Span = Span::millis(10);
 /// After something that the API server did not take.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Writes under way at a time. Those of a plan and its Migrations stay in order.
@@ -71,13 +75,17 @@ pub async fn run(client: kube::Client, options: Options, stop: impl Future<Outpu
         tokio::select! {
             () = &mut stop => return Ok(()),
             event = events.next() => match event {
-                Some((kind, Ok(event))) => driver.seen(kind, event),
+                Some((kind, Ok(event))) => {
+                    driver.moved = now();
+                    driver.seen(kind, event);
+                }
                 Some((kind, Err(error))) => tracing::warn!(kind = kind.name(), %error, "watch"),
                 None => bail!("all watches ended"),
             },
             () = tokio::time::sleep(driver.wait()) => driver.turn().await?,
         }
-        if options.once && driver.runners.iter().all(|runner| runner.has_ended(&driver.sim)) {
+        if options.once && driver.operations.is_empty() && driver.runners.iter().all(|runner| runner.has_ended(&driver.sim))
+        {
             // The last statuses are written; whoever watches gets a moment to see them.
             let since = *calm_since.get_or_insert_with(now);
             if now() >= after(since, Span::seconds(1)) {
@@ -85,6 +93,10 @@ pub async fn run(client: kube::Client, options: Options, stop: impl Future<Outpu
             }
         } else {
             calm_since = None;
+        }
+        if options.once && now() >= after(driver.moved, PATIENCE) {
+            let waits = |runner: &Runner| Some(format!("{}: {}", runner.scenario().name, runner.waits_for()?));
+            bail!("nothing moves any more; {:?}", driver.runners.iter().filter_map(waits).collect::<Vec<_>>());
         }
     }
 }
@@ -103,6 +115,8 @@ struct Driver {
     /// What people did and the API server has not taken yet.
     operations: VecDeque<Operation>,
     last_turn: Timestamp,
+    /// When something was seen last.
+    moved: Timestamp,
 }
 
 impl Driver {
@@ -122,7 +136,8 @@ impl Driver {
             synced: BTreeSet::new(),
             namespaces: BTreeSet::new(),
             operations: VecDeque::new(),
-            last_turn: Timestamp::MIN,
+            last_turn: now(),
+            moved: now(),
         }
     }
 
@@ -150,27 +165,31 @@ impl Driver {
                 self.synced.insert(kind);
             }
             Event::Apply(object) => self.applied(kind, object),
-            Event::Delete(object) => self.deleted(kind, &key(&object)),
+            Event::Delete(object) => {
+                let key = key(&object);
+                let known = self.objects.get(&(kind, key.clone()));
+                // There may be another one of that name already.
+                if known.is_some_and(|known| known.metadata.uid == object.metadata.uid) {
+                    self.deleted(kind, &key);
+                }
+            }
         }
     }
 
+    /// What a watch shows or a write has answered. Only the first word about a version counts: the other comes later and may be
+    /// older.
     fn applied(&mut self, kind: Kind, object: DynamicObject) {
+        let id = (kind, key(&object));
+        let version =
+            |object: &DynamicObject| object.metadata.resource_version.as_deref().and_then(|text| text.parse::<u64>().ok());
+        if self.objects.get(&id).is_some_and(|known| version(known) >= version(&object)) {
+            return;
+        }
         let mut value = serde_json::to_value(&object).unwrap_or_default();
         // Items of a list do not say what they are.
         value["kind"] = json!(kind.name());
         self.sim.applied(&value, now());
-        self.remember(kind, object);
-    }
-
-    /// Keeps the newest version of an object: what a write answered is often newer than what a watch tells next.
-    fn remember(&mut self, kind: Kind, object: DynamicObject) {
-        let id = (kind, key(&object));
-        let version =
-            |object: &DynamicObject| object.metadata.resource_version.as_deref().and_then(|text| text.parse().ok());
-        let known: Option<u64> = self.objects.get(&id).and_then(version);
-        if known.is_none() || version(&object) >= known {
-            self.objects.insert(id, object);
-        }
+        self.objects.insert(id, object);
     }
 
     fn deleted(&mut self, kind: Kind, key: &Key) {
@@ -190,16 +209,14 @@ impl Driver {
         Duration::try_from(due.duration_since(now())).unwrap_or_default().max(SHORTEST.saturating_sub(since_last))
     }
 
-    /// One turn: what people do, then what the controller does.
+    /// One turn: what the controller does, then what people do.
     async fn turn(&mut self) -> Result<()> {
         if self.synced.len() < Kind::ALL.len() {
             // A plan that runs must not be seen before its Migration.
             return Ok(());
         }
-        self.last_turn = now();
-        for runner in &mut self.runners {
-            self.operations.extend(runner.next(&self.sim, now()));
-        }
+        let writes = self.catch_up(now());
+        self.write_all(writes).await;
         while let Some(operation) = self.operations.front().cloned() {
             match self.operate(operation).await {
                 Ok(()) => drop(self.operations.pop_front()),
@@ -211,7 +228,33 @@ impl Driver {
                 Err(error) => return Err(error),
             }
         }
-        let writes = self.sim.tick(now());
+        Ok(())
+    }
+
+    /// Moves the controller on to the present, step by step: a turn may be late, and who waits for a state that lasts a moment must
+    /// not miss it. Stops where people have something to do.
+    fn catch_up(&mut self, end: Timestamp) -> Vec<Write> {
+        let mut writes: Vec<Write> = Vec::new();
+        while self.operations.is_empty() && self.last_turn < end {
+            let soon = after(self.last_turn, STEP).min(end);
+            let at = self.sim.next().unwrap_or(end).clamp(soon, end);
+            self.last_turn = at;
+            for write in self.sim.tick(at) {
+                // Of the statuses of an object in one turn the last one is enough.
+                let is_status = |write: &Write| matches!(write, Write::Status { .. });
+                if is_status(&write) {
+                    writes.retain(|earlier| !is_status(earlier) || target(earlier) != target(&write));
+                }
+                writes.push(write);
+            }
+            for runner in &mut self.runners {
+                self.operations.extend(runner.next(&self.sim, at));
+            }
+        }
+        writes
+    }
+
+    async fn write_all(&mut self, writes: Vec<Write>) {
         let mut lanes: BTreeMap<Key, Vec<Write>> = BTreeMap::new();
         for write in writes {
             lanes.entry(self.lane(&write)).or_default().push(write);
@@ -236,14 +279,13 @@ impl Driver {
         }
         for ((kind, key), outcome) in written {
             match outcome {
-                Ok(object) => self.remember(kind, object),
+                Ok(object) => self.applied(kind, object),
                 Err(error) => {
                     tracing::warn!(kind = kind.name(), %key, %error, "not written");
                     self.sim.not_written(kind, &key, now());
                 }
             }
         }
-        Ok(())
     }
 
     /// Writes of one lane keep their order: a Migration goes with its plan.
@@ -293,19 +335,21 @@ impl Driver {
                 // Scenarios may share providers and maps. A plan that is there already has a history of its own.
                 let shared = matches!(kind, Kind::Provider | Kind::NetworkMap | Kind::StorageMap);
                 match self.api(kind, &key).create(&PostParams::default(), &object).await {
-                    Err(kube::Error::Api(error)) if error.code == 409 && shared => Ok(()),
-                    other => other.map(drop).with_context(|| format!("making {} {key}", kind.name())),
+                    Err(kube::Error::Api(error)) if error.code == 409 && shared => {}
+                    made => self.applied(kind, made.with_context(|| format!("making {} {key}", kind.name()))?),
                 }
             }
             Operation::Patch { kind, key, patch } => {
                 let patched = self.api(kind, &key).patch(&key.name, &PatchParams::default(), &Patch::Merge(&patch)).await;
-                patched.map(drop).with_context(|| format!("changing {} {key}", kind.name()))
+                self.applied(kind, patched.with_context(|| format!("changing {} {key}", kind.name()))?);
             }
             Operation::Delete { kind, key } => {
                 let deleted = self.api(kind, &key).delete(&key.name, &DeleteParams::default()).await;
-                found(deleted).map(drop).with_context(|| format!("deleting {} {key}", kind.name()))
+                found(deleted).with_context(|| format!("deleting {} {key}", kind.name()))?;
+                self.deleted(kind, &key);
             }
         }
+        Ok(())
     }
 
     async fn namespace(&mut self, name: &str) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Certificates and keys of a control plane, made anew for each.
 
+use crate::control_plane::base64;
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
 use std::path::Path;
 
@@ -50,4 +51,17 @@ pub(crate) fn service_account_keys(private: &Path, public: &Path) -> anyhow::Res
     std::fs::write(private, key.serialize_pem())?;
     std::fs::write(public, key.public_key_pem())?;
     Ok(())
+}
+
+/// A token with these claims, signed by a service account key (ES256, RFC 7518).
+pub(crate) fn sign_token(key: &str, claims: &str) -> anyhow::Result<String> {
+    use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+    let url_safe = |bytes: &[u8]| base64(bytes).replace('+', "-").replace('/', "_").replace('=', "");
+    let random = ring::rand::SystemRandom::new();
+    let der = KeyPair::from_pem(key)?.serialize_der();
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der, &random).map_err(anyhow::Error::msg)?;
+    let head = url_safe(b"{\"alg\":\"ES256\",\"typ\":\"JWT\"}");
+    let unsigned = format!("{head}.{}", url_safe(claims.as_bytes()));
+    let signature = pair.sign(&random, unsigned.as_bytes()).map_err(|_| anyhow::anyhow!("the token cannot be signed"))?;
+    Ok(format!("{unsigned}.{}", url_safe(signature.as_ref())))
 }
