@@ -1,31 +1,78 @@
-//! From a plan's state to the alerts that fire for it.
+//! From the state of a plan or a provider to its alerts: pending while they do not hold long enough, then firing, then gone.
+//!
+//! Level-triggered: what holds is found anew at each evaluation from the current objects. The memory keeps the little that they
+//! do not say: since when something was seen that Forklift keeps no time for, and how often an alert has fired before.
 
-use super::rules::{RULES, Rule, Severity};
-use crate::plan::{Key, PlanState, Text, Time};
+use super::rules::{Check, Finding, RULES, Rule, Severity};
+use crate::plan::{Key, Kind, PlanState, Provider, Text, Time};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// What an alert is known by. An attempt is (plan uid, index in the history), never a Migration uid: Forklift restarts the
 /// same Migration by itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AlertId {
-    /// The plan's uid; namespace and name for one written by hand, which has none.
+    /// Uid of the plan or provider; namespace and name for one written by hand, which has none.
     pub uid: Text,
-    /// Index of the attempt; 0 for a plan that was never run.
+    /// Index of the attempt; 0 for a plan that was never run, and for providers.
     pub attempt: usize,
     /// The rule's name.
     pub rule: &'static str,
+    /// What it is about within its scope, such as a VM; empty for the whole.
+    pub subject: Text,
+    /// How often it has fired before.
+    pub episode: u32,
 }
 
-/// An alert that fires.
+/// What an alert concerns.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// A plan.
+    Plan(Key),
+    /// A provider.
+    Provider(Key),
+}
+
+impl Scope {
+    /// The kind of object.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Plan(_) => Kind::Plan,
+            Self::Provider(_) => Kind::Provider,
+        }
+    }
+
+    /// Its namespace and name.
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Plan(key) | Self::Provider(key) => key,
+        }
+    }
+}
+
+closed_enum! {
+    /// How an alert stands.
+    pub enum AlertState {
+        /// Its condition holds, but not long enough.
+        Pending = "pending",
+        /// It fires.
+        Firing = "firing",
+    }
+}
+
+/// An alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
     /// What it is known by.
     pub id: AlertId,
-    /// The plan.
-    pub plan: Key,
+    /// What it concerns.
+    pub scope: Scope,
     /// How urgent it is.
     pub severity: Severity,
-    /// Since when.
+    /// How it stands.
+    pub state: AlertState,
+    /// Since when its condition holds.
     pub since: Time,
     /// What is wrong.
     pub reason: Text,
@@ -34,62 +81,187 @@ pub struct Alert {
 /// What the configuration says about the rules.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// Rules that are switched off, by name.
+    /// Rules that are switched on though the table has them off.
+    pub on: Vec<&'static str>,
+    /// Rules that are switched off.
     pub off: Vec<&'static str>,
     /// Severities that differ from the table's, by rule.
     pub severities: BTreeMap<&'static str, Severity>,
+    /// Durations that differ from the table's, by rule.
+    pub holds: BTreeMap<&'static str, Duration>,
 }
 
 impl Settings {
+    /// Whether a rule holds under these settings.
+    pub fn is_on(&self, rule: &Rule) -> bool {
+        (rule.on || self.on.contains(&rule.name)) && !self.off.contains(&rule.name)
+    }
+
     /// The severity that a rule has under these settings.
     pub fn severity(&self, rule: &Rule) -> Severity {
         self.severities.get(rule.name).copied().unwrap_or(rule.severity)
     }
+
+    /// How long a rule has to hold under these settings.
+    pub fn hold(&self, rule: &Rule) -> Duration {
+        self.holds.get(rule.name).copied().unwrap_or(rule.hold)
+    }
 }
 
-/// The alerts that fire, by plan.
+/// An alert without its episode.
+type Identity = (Text, usize, &'static str, Text);
+
+/// What the objects do not say.
+#[derive(Clone, Debug, Default)]
+struct Memory {
+    /// When something was first seen, while it holds.
+    seen: BTreeMap<Identity, Time>,
+    /// How often an alert has fired.
+    fired: BTreeMap<Identity, u32>,
+}
+
+/// All alerts, by what they concern.
 #[derive(Debug, Default)]
 pub struct Alerts {
     settings: Settings,
-    firing: BTreeMap<Key, Vec<Alert>>,
+    active: imbl::OrdMap<Scope, Arc<[Alert]>>,
+    memory: BTreeMap<Scope, Memory>,
+}
+
+/// Alerts in the order in which to look at them: what fires before what is pending, the most urgent first, of these the oldest.
+pub fn worst_first(alerts: &imbl::OrdMap<Scope, Arc<[Alert]>>) -> Vec<&Alert> {
+    let mut all: Vec<&Alert> = alerts.values().flat_map(|alerts| alerts.iter()).collect();
+    all.sort_by_key(|alert| (alert.state == AlertState::Pending, alert.severity, alert.since));
+    all
+}
+
+/// What an evaluation led to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evaluated {
+    /// Whether an alert began, changed or ended.
+    pub changed: bool,
+    /// When to evaluate again though nothing changes.
+    pub again: Option<Time>,
 }
 
 impl Alerts {
     /// No alerts, with these settings.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, firing: BTreeMap::new() }
+        Self { settings, ..Self::default() }
     }
 
-    /// Evaluates every rule for a plan as it is now; `None` for one that is gone. Answers whether its alerts changed.
-    pub fn evaluate(&mut self, key: &Key, state: Option<&PlanState>, now: Time) -> bool {
-        let alerts: Vec<Alert> = state.map(|state| self.found(key, state, now)).unwrap_or_default();
-        let before = if alerts.is_empty() { self.firing.remove(key) } else { self.firing.insert(key.clone(), alerts) };
-        before.as_deref().unwrap_or_default() != self.firing.get(key).map(Vec::as_slice).unwrap_or_default()
+    /// Evaluates every rule for a plan as it is now; `None` for one that is gone.
+    pub fn plan(&mut self, key: &Key, state: Option<&PlanState>, now: Time) -> Evaluated {
+        let scope = Scope::Plan(key.clone());
+        let Some(state) = state else { return self.gone(&scope) };
+        let uid = if state.plan.uid.is_empty() { key.to_string().into() } else { state.plan.uid.clone() };
+        let attempt = state.plan.attempts.len().saturating_sub(1);
+        self.evaluate(scope, &uid, attempt, now, |check| match check {
+            Check::Plan(check) => check(state),
+            Check::Provider(_) => Vec::new(),
+        })
     }
 
-    /// Every alert that fires, in order of plan.
+    /// Evaluates every rule for a provider as it is now, with the number of plans that use it; `None` for one that is gone.
+    pub fn provider(&mut self, key: &Key, provider: Option<(&Provider, usize)>, now: Time) -> Evaluated {
+        let scope = Scope::Provider(key.clone());
+        let Some((provider, plans)) = provider else { return self.gone(&scope) };
+        let uid = if provider.uid.is_empty() { key.to_string().into() } else { provider.uid.clone() };
+        self.evaluate(scope, &uid, 0, now, |check| match check {
+            Check::Provider(check) => check(provider, plans),
+            Check::Plan(_) => Vec::new(),
+        })
+    }
+
+    /// Every alert, in order of what they concern; sharing costs nothing.
+    pub fn all(&self) -> imbl::OrdMap<Scope, Arc<[Alert]>> {
+        self.active.clone()
+    }
+
+    /// The alerts of a scope.
+    pub fn of(&self, scope: &Scope) -> &[Alert] {
+        self.active.get(scope).map_or(&[], |alerts| alerts)
+    }
+
+    /// Every alert that fires.
     pub fn firing(&self) -> impl Iterator<Item = &Alert> {
-        self.firing.values().flatten()
+        self.active.values().flat_map(|alerts| alerts.iter()).filter(|alert| alert.state == AlertState::Firing)
     }
 
-    fn found(&self, key: &Key, state: &PlanState, now: Time) -> Vec<Alert> {
-        let rules = RULES.iter().filter(|rule| !self.settings.off.contains(&rule.name));
-        rules
-            .filter_map(|rule| {
-                let finding = (rule.check)(state)?;
-                Some(Alert {
-                    id: AlertId { uid: scope(state), attempt: state.plan.attempts.len().saturating_sub(1), rule: rule.name },
-                    plan: key.clone(),
+    fn gone(&mut self, scope: &Scope) -> Evaluated {
+        self.memory.remove(scope);
+        Evaluated { changed: self.active.remove(scope).is_some(), again: None }
+    }
+
+    fn evaluate(
+        &mut self,
+        scope: Scope,
+        uid: &Text,
+        attempt: usize,
+        now: Time,
+        check: impl Fn(Check) -> Vec<Finding>,
+    ) -> Evaluated {
+        let mut memory = self.memory.remove(&scope).unwrap_or_default();
+        let mut seen = BTreeMap::new();
+        let mut again: Option<Time> = None;
+        let mut alerts = Vec::new();
+        for rule in RULES.iter().filter(|rule| self.settings.is_on(rule)) {
+            for finding in check(rule.check) {
+                let identity: Identity = (uid.clone(), attempt, rule.name, finding.subject.clone());
+                let from = finding.from.unwrap_or_else(|| memory.seen.get(&identity).copied().unwrap_or(now));
+                if finding.from.is_none() {
+                    seen.insert(identity.clone(), from);
+                }
+                let fires = from.plus(self.settings.hold(rule));
+                let ends = finding.until.filter(|until| *until > now);
+                if finding.until.is_some() && ends.is_none() {
+                    continue;
+                }
+                let next = [Some(from), Some(fires), ends].into_iter().flatten().filter(|at| *at > now).min();
+                again = [again, next].into_iter().flatten().min();
+                let fires = fires <= now;
+                if from > now || !(fires || rule.pending_is_shown) {
+                    continue;
+                }
+                let episode = self.episode(&scope, &identity, fires, &mut memory);
+                let (uid, attempt, rule_name, subject) = identity;
+                alerts.push(Alert {
+                    id: AlertId { uid, attempt, rule: rule_name, subject, episode },
+                    scope: scope.clone(),
                     severity: self.settings.severity(rule),
-                    since: finding.since.unwrap_or(now),
+                    state: if fires { AlertState::Firing } else { AlertState::Pending },
+                    since: from,
                     reason: finding.reason,
-                })
-            })
-            .collect()
+                });
+            }
+        }
+        memory.seen = seen;
+        let changed = self.of(&scope) != alerts.as_slice();
+        if alerts.is_empty() {
+            self.active.remove(&scope);
+        } else if changed {
+            self.active.insert(scope.clone(), alerts.into());
+        }
+        if !memory.seen.is_empty() || !memory.fired.is_empty() {
+            self.memory.insert(scope, memory);
+        }
+        Evaluated { changed, again }
     }
-}
 
-fn scope(state: &PlanState) -> Text {
-    let plan = &state.plan;
-    if plan.uid.is_empty() { plan.key.to_string().into() } else { plan.uid.clone() }
+    /// The episode of an alert: one that begins to fire has one more than the last time.
+    fn episode(&self, scope: &Scope, identity: &Identity, fires: bool, memory: &mut Memory) -> u32 {
+        let (uid, attempt, rule, subject) = identity;
+        let before = self.of(scope).iter().find(|alert| {
+            (&alert.id.uid, alert.id.attempt, alert.id.rule, &alert.id.subject) == (uid, *attempt, *rule, subject)
+        });
+        let fired = memory.fired.get(identity).copied().unwrap_or(0);
+        match before {
+            Some(alert) if alert.state == AlertState::Firing => alert.id.episode,
+            Some(_) | None if fires => {
+                memory.fired.insert(identity.clone(), fired + 1);
+                fired
+            }
+            Some(_) | None => fired,
+        }
+    }
 }

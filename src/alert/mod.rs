@@ -1,12 +1,16 @@
 //! What deserves a person's attention: the rules, and the life of what they find.
 //!
-//! Called by the loop for each plan that changed. Pure: it takes `now`. An alert is a condition with a life (firing, then
-//! resolved), found anew at each evaluation from the current objects alone; whom it was told to is no business of this module.
+//! Called by the loop for each plan and provider that changed, and when a time comes that an evaluation named. Pure: it takes
+//! `now`. `rules` is the table, `checks` what each row looks at, `evaluate` the life of an alert, `reference` its documentation.
+//! Whom an alert was told to is no business of this module.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod checks;
 mod evaluate;
+mod reference;
 mod rules;
 
-pub use evaluate::{Alert, AlertId, Alerts, Settings};
-pub use rules::{Finding, RULES, Rule, Severity, Since};
+pub use evaluate::{Alert, AlertId, AlertState, Alerts, Evaluated, Scope, Settings, worst_first};
+pub use reference::markdown as reference_markdown;
+pub use rules::{Check, Finding, RULES, Rule, Severity, Since};

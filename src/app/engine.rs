@@ -4,7 +4,7 @@
 //! Owned by the loop in `app`; `cli` uses it for `render`. It owns the store, the alerts, what was told, the decisions and the
 //! rendered lines. Everything is computed from the current objects; nothing is queued in it.
 
-use crate::alert::Alerts;
+use crate::alert::{AlertState, Alerts, RULES, Scope};
 use crate::archive::Decided;
 use crate::config::Config;
 use crate::dispatch::{Send, Told};
@@ -26,8 +26,10 @@ pub struct Engine {
     receivers: Vec<Text>,
     policy: Option<Policy>,
     decisions: imbl::OrdMap<Key, Decision>,
-    /// When to decide again about a plan that does not change.
-    deadlines: BTreeSet<(Time, Key)>,
+    /// When to conclude again about something that does not change.
+    deadlines: BTreeSet<(Time, Scope)>,
+    /// The deadline of each.
+    deadline_of: BTreeMap<Scope, Time>,
     cache: Cache,
     shown_labels: Vec<(String, String)>,
     alert_settings: crate::alert::Settings,
@@ -68,6 +70,7 @@ impl Engine {
             policy: config.archive.policy(),
             decisions: imbl::OrdMap::new(),
             deadlines: BTreeSet::new(),
+            deadline_of: BTreeMap::new(),
             cache: Cache::default(),
             shown_labels: config.metrics.shown_labels(),
             alert_settings,
@@ -180,6 +183,7 @@ impl Engine {
             synced: self.synced,
             at: self.at,
             health: self.health.clone(),
+            alerts: self.alerts.all(),
         }
     }
 
@@ -190,38 +194,38 @@ impl Engine {
         self.told = Told::default();
         self.decisions = imbl::OrdMap::new();
         self.deadlines.clear();
+        self.deadline_of.clear();
         self.cache = Cache::default();
         self.synced = false;
     }
 
     fn follow(&mut self, changes: Changes, at: Time, outcome: &mut Outcome) {
-        for key in &changes.providers {
-            match self.store.provider(key) {
-                Some(provider) => self.cache.put_provider(provider),
-                None => self.cache.remove_provider(key),
-            }
-        }
         outcome.events = changes.events;
-        self.conclude_all(changes.plans, at, outcome);
+        let plans = changes.plans.into_iter().map(Scope::Plan);
+        let providers = changes.providers.into_iter().map(Scope::Provider);
+        self.conclude_all(plans.chain(providers).collect(), at, outcome);
     }
 
-    /// Concludes anew about the plans whose time has come.
+    /// Concludes anew about everything whose time has come.
     fn reconsider(&mut self, now: Time, outcome: &mut Outcome) {
         let mut due = BTreeSet::new();
-        while let Some((at, key)) = self.deadlines.first().cloned() {
+        while let Some((at, scope)) = self.deadlines.first().cloned() {
             if at > now {
                 break;
             }
-            self.deadlines.remove(&(at, key.clone()));
-            due.insert(key);
+            self.set_deadline(&scope, None);
+            due.insert(scope);
         }
         self.conclude_all(due, now, outcome);
     }
 
-    fn conclude_all(&mut self, plans: BTreeSet<Key>, now: Time, outcome: &mut Outcome) {
+    fn conclude_all(&mut self, scopes: BTreeSet<Scope>, now: Time, outcome: &mut Outcome) {
         let mut alerts_changed = false;
-        for key in plans {
-            alerts_changed |= self.conclude(&key, now, outcome);
+        for scope in scopes {
+            alerts_changed |= match &scope {
+                Scope::Plan(key) => self.conclude(key, now, outcome),
+                Scope::Provider(key) => self.conclude_provider(key, now),
+            };
         }
         if alerts_changed {
             self.count_alerts();
@@ -231,31 +235,53 @@ impl Engine {
         }
     }
 
+    fn set_deadline(&mut self, scope: &Scope, at: Option<Time>) {
+        if let Some(before) = self.deadline_of.remove(scope) {
+            self.deadlines.remove(&(before, scope.clone()));
+        }
+        if let Some(at) = at {
+            self.deadlines.insert((at, scope.clone()));
+            self.deadline_of.insert(scope.clone(), at);
+        }
+    }
+
+    /// Evaluates and renders one provider. Answers whether its alerts changed.
+    fn conclude_provider(&mut self, key: &Key, now: Time) -> bool {
+        let provider = self.store.provider(key).cloned();
+        let plans = self.store.plans_using(key);
+        let evaluated = self.alerts.provider(key, provider.as_deref().map(|provider| (provider, plans)), now);
+        self.set_deadline(&Scope::Provider(key.clone()), evaluated.again);
+        match provider {
+            Some(provider) => self.cache.put_provider(&provider),
+            None => self.cache.remove_provider(key),
+        }
+        evaluated.changed
+    }
+
     /// Evaluates, decides about and renders one plan. Answers whether its alerts changed.
     fn conclude(&mut self, key: &Key, now: Time, outcome: &mut Outcome) -> bool {
+        let scope = Scope::Plan(key.clone());
         let state = self.store.plan(key).cloned();
-        let alerts_changed = self.alerts.evaluate(key, state.as_deref(), now);
+        let evaluated = self.alerts.plan(key, state.as_deref(), now);
         let before = self.decisions.get(key).copied();
-        if let Some(at) = before.and_then(Decision::look_again) {
-            self.deadlines.remove(&(at, key.clone()));
-        }
         let Some(state) = state else {
+            self.set_deadline(&scope, None);
             self.decisions.remove(key);
             self.cache.remove_plan(key);
-            return alerts_changed;
+            return evaluated.changed;
         };
         let decision = self.policy.as_ref().map(|policy| policy::decide(&state, policy, now));
         if let Some(decision) = decision {
-            if let Some(at) = decision.look_again() {
-                self.deadlines.insert((at, key.clone()));
-            }
             self.decisions.insert(key.clone(), decision);
             if before != Some(decision) {
                 outcome.decisions.push(Decided { plan: key.clone(), decision });
             }
         }
-        self.cache.put_plan(&PlanContext { state: &state, decision, shown_labels: &self.shown_labels });
-        alerts_changed
+        let again = [evaluated.again, decision.and_then(Decision::look_again)].into_iter().flatten().min();
+        self.set_deadline(&scope, again);
+        let alerts = self.alerts.of(&scope);
+        self.cache.put_plan(&PlanContext { state: &state, decision, alerts, shown_labels: &self.shown_labels });
+        evaluated.changed
     }
 
     /// A report of a watch: counted, and told when it is news.
@@ -286,15 +312,18 @@ impl Engine {
     }
 
     fn count_alerts(&self) {
-        let mut counts: BTreeMap<(&'static str, &'static str), usize> = BTreeMap::new();
-        for rule in crate::alert::RULES {
-            counts.insert((rule.name, self.alert_settings.severity(rule).as_str()), 0);
+        let mut counts: BTreeMap<(&str, &str, &str), usize> = BTreeMap::new();
+        for rule in RULES.iter().filter(|rule| self.alert_settings.is_on(rule)) {
+            for state in AlertState::ALL {
+                counts.insert((rule.name, self.alert_settings.severity(rule).as_str(), state.as_str()), 0);
+            }
         }
-        for alert in self.alerts.firing() {
-            *counts.entry((alert.id.rule, alert.severity.as_str())).or_default() += 1;
+        let all = self.alerts.all();
+        for alert in all.values().flat_map(|alerts| alerts.iter()) {
+            *counts.entry((alert.id.rule, alert.severity.as_str(), alert.state.as_str())).or_default() += 1;
         }
-        for ((rule, severity), number) in counts {
-            self.own.set_alerts(rule, severity, number);
+        for ((rule, severity, state), number) in counts {
+            self.own.set_alerts(rule, severity, state, number);
         }
     }
 

@@ -5,9 +5,11 @@
 
 mod engine;
 mod journal;
+mod once;
 
 pub use engine::{Engine, Outcome};
 pub use journal::{Journal, Log};
+pub use once::{Once, once};
 
 use crate::config::{Config, Source};
 use crate::http::{self, View};

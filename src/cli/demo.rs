@@ -101,7 +101,7 @@ impl Journal for Story {
                 }
                 Turn::Resolved => format!("would tell {}: {} is resolved", send.receiver, alert.id.rule),
             };
-            lines.push(self.line(None, &alert.plan, "35", &text));
+            lines.push(self.line(None, alert.scope.key(), "35", &text));
         }
         for decided in &outcome.decisions {
             if let Decision::Archive(_) = decided.decision {

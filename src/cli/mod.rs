@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 done, but some of the input could not be read.
 
+mod alerts;
 mod check_config;
 mod completion;
 mod demo;
@@ -9,6 +10,7 @@ mod log;
 mod metrics;
 mod record;
 mod render;
+mod rules;
 mod run;
 mod version;
 
@@ -48,12 +50,16 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Print the metrics of a source once, for node_exporter's textfile collector
     Render(render::RenderArgs),
+    /// Print what deserves attention now: alerts that fire or are about to
+    Alerts(alerts::AlertsArgs),
     /// Write what a cluster shows as a recording, for replays and bug reports
     Record(record::RecordArgs),
     /// Check the configuration and tell everything that is wrong with it
     CheckConfig(check_config::CheckConfigArgs),
     /// Print the reference of all metrics
     Metrics(metrics::MetricsArgs),
+    /// Print the reference of all alert rules
+    Rules(rules::RulesArgs),
     /// Print version, commit and target
     Version(version::VersionArgs),
     /// Print a completion script for a shell
@@ -127,9 +133,11 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Render(args) => render::run(args),
+        Command::Alerts(args) => alerts::run(args),
         Command::Record(args) => record::run(args),
         Command::CheckConfig(args) => check_config::run(args),
         Command::Metrics(args) => metrics::run(args),
+        Command::Rules(args) => rules::run(args),
         Command::Version(args) => version::run(args),
         Command::Completion(args) => completion::run(args),
     };

@@ -1,16 +1,13 @@
 //! `render`: the metrics of a source, once.
 
 use super::{ConfigArgs, Failure, warn};
-use crate::app::{COMMIT, Engine, VERSION};
-use crate::config::{Config, Source};
-use crate::metrics::{Format, Own};
-use crate::watch::replay::Recording;
-use crate::watch::{Clock, Observation, Seen, files};
+use crate::app::{self, Once};
+use crate::config::Source;
+use crate::metrics::Format;
 use anyhow::Context;
 use clap::Args;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 #[derive(Args, Clone)]
 pub(super) struct RenderArgs {
@@ -26,43 +23,17 @@ pub(super) struct RenderArgs {
 
 pub(super) fn run(args: RenderArgs) -> Result<(), Failure> {
     let config = args.config.load(vec![("replay.at", args.at.clone())])?;
-    let is_replay = matches!(config.general.source, Source::Replay(_));
-    if args.at.is_some() && !is_replay {
+    if args.at.is_some() && !matches!(config.general.source, Source::Replay(_)) {
         return Err(Failure::Usage("--at needs --source replay:PATH: only a recording has a past".to_owned()));
     }
-    let observations = observations(&config)?;
-    let mut engine = Engine::new(&config, Arc::new(Own::new(VERSION, COMMIT)));
-    let mut whole = true;
-    for observation in observations {
-        whole &= !matches!(observation.what, Seen::BadInput(..) | Seen::Unreadable(..));
-        for oddity in engine.observe(observation).oddities {
-            warn(&oddity);
-        }
-    }
-    if !is_replay {
-        let _ = engine.tick(Clock::wall());
-    }
+    let Once { engine, oddities, whole } = app::once(&config)?;
+    oddities.iter().for_each(|oddity| warn(oddity));
     let page = engine.view().exposition.families(Format::Text);
     match &args.output {
         None => super::print(&String::from_utf8_lossy(&page))?,
         Some(path) => replace(path, &page).with_context(|| format!("cannot write {}", path.display()))?,
     }
     if whole { Ok(()) } else { Err(Failure::Partial) }
-}
-
-fn observations(config: &Config) -> Result<Vec<Observation>, Failure> {
-    match &config.general.source {
-        Source::Cluster => {
-            let mend =
-                "render needs --source files:PATH or --source replay:PATH; for a cluster, pipe kubectl get into files:-";
-            Err(Failure::Usage(mend.to_owned()))
-        }
-        Source::Files(path) => Ok(files::read(path).with_context(|| format!("source files:{}", path.display()))?),
-        Source::Replay(path) => {
-            let recording = Recording::load(path).map_err(anyhow::Error::msg).context("source replay")?;
-            Ok(recording.observations(config.replay.at.0).collect())
-        }
-    }
 }
 
 /// Writes beside the file and renames, so that a reader sees the old page or the new one.

@@ -46,6 +46,14 @@ pub(super) struct Key {
     pub(super) doc: &'static [&'static str],
 }
 
+/// The name of a field that is a word of Rust's.
+pub(super) const fn plain(name: &str) -> &str {
+    match name.as_bytes() {
+        [b'r', b'#', ..] => name.split_at(2).1,
+        _ => name,
+    }
+}
+
 /// A section of the configuration.
 pub(super) trait Section: Sized {
     /// Its keys, in order.
@@ -69,10 +77,10 @@ macro_rules! section {
 
         impl $crate::config::section::Section for $name {
             const KEYS: &'static [$crate::config::section::Key] =
-                &[$($crate::config::section::Key { name: stringify!($field), doc: &[$($doc),+] }),+];
+                &[$($crate::config::section::Key { name: $crate::config::section::plain(stringify!($field)), doc: &[$($doc),+] }),+];
 
             fn read(from: &mut $crate::config::section::Reader<'_>) -> Self {
-                let section = Self { $($field: from.take(stringify!($field), $default)),+ };
+                let section = Self { $($field: from.take($crate::config::section::plain(stringify!($field)), $default)),+ };
                 from.refuse_the_rest(Self::KEYS);
                 section
             }

@@ -1,9 +1,10 @@
-//! `/api/v1/plans`: the derived model as JSON. docs/api.md tells every field.
+//! `/api/v1/plans` and `/api/v1/alerts`: the derived model as JSON. docs/api.md tells every field.
 //!
 //! Times are RFC 3339, sizes bytes, ratios 0 to 1; a field without a value is left out.
 
 use super::answer::Answer;
 use super::{Server, View};
+use crate::alert::{Alert, Scope, worst_first};
 use crate::plan::{Condition, Key, PlanState, Step, Time, Vm, VmPhase, VmState};
 use hyper::StatusCode;
 use serde::{Serialize, Serializer};
@@ -32,6 +33,30 @@ pub(super) fn plan(server: &Server, namespace: &str, name: &str) -> Answer {
             let error = format!("there is no plan {name:?} in namespace {namespace:?}");
             json(StatusCode::NOT_FOUND, &BTreeMap::from([("error", error)]))
         }
+    }
+}
+
+/// Every alert, as `/api/v1/alerts` and the command `alerts` print them.
+///
+/// # Errors
+/// If it cannot be written as JSON.
+pub fn alerts_json(cluster: &str, view: &View) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct Alerts<'a> {
+        cluster: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        at: Option<Instant>,
+        alerts: Vec<AlertOf<'a>>,
+    }
+    let alerts = worst_first(&view.alerts).into_iter().map(AlertOf::of).collect();
+    Ok(serde_json::to_string(&Alerts { cluster, at: instant(view.at), alerts })? + "\n")
+}
+
+/// Every alert.
+pub(super) fn alerts(server: &Server) -> Answer {
+    match alerts_json(&server.cluster, &server.view()) {
+        Ok(text) => Answer::new(StatusCode::OK, "application/json", text.into_bytes()),
+        Err(error) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("the answer could not be written: {error}\n")),
     }
 }
 
@@ -110,6 +135,35 @@ struct Detail<'a> {
 }
 
 object! { struct AttemptOf { migration: &'a str, conditions: Vec<ConditionOf<'a>>, ; ; } }
+
+object! {
+    /// An alert.
+    struct AlertOf {
+        rule: &'static str, severity: &'static str, state: &'static str, since: Instant, kind: &'static str, namespace: &'a str, name: &'a str,
+        episode: u32, ;
+        attempt: usize, ;
+        subject, reason,
+    }
+}
+
+impl<'a> AlertOf<'a> {
+    fn of(alert: &'a Alert) -> Self {
+        let key = alert.scope.key();
+        Self {
+            rule: alert.id.rule,
+            severity: alert.severity.as_str(),
+            state: alert.state.as_str(),
+            since: Instant(alert.since),
+            kind: alert.scope.kind().as_str(),
+            namespace: &key.namespace,
+            name: &key.name,
+            episode: alert.id.episode,
+            attempt: matches!(alert.scope, Scope::Plan(_)).then_some(alert.id.attempt + 1),
+            subject: &alert.id.subject,
+            reason: &alert.reason,
+        }
+    }
+}
 
 object! {
     /// A VM.

@@ -14,14 +14,17 @@ mod routes;
 mod server;
 mod web;
 
+pub use api::alerts_json;
 pub use negotiate::{Negotiated, negotiate};
 pub use server::{Server, serve};
 pub use web::Web;
 
+use crate::alert::{Alert, Scope};
 use crate::metrics::Exposition;
 use crate::plan::{Key, Time};
 use crate::policy::Decision;
 use crate::store::{Health, Snapshot};
+use std::sync::Arc;
 
 /// What the loop publishes: one consistent state of everything.
 #[derive(Debug, Default)]
@@ -36,6 +39,8 @@ pub struct View {
     pub synced: bool,
     /// The time of the last observation, by the source's clock.
     pub at: Option<Time>,
+    /// Every alert, by what it concerns.
+    pub alerts: imbl::OrdMap<Scope, Arc<[Alert]>>,
     /// How the watches of a cluster stand; none for other sources.
     pub health: Health,
 }

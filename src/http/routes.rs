@@ -19,6 +19,7 @@ enum Route {
     Live,
     Ready,
     Plans,
+    Alerts,
     Plan(String, String),
     Config,
     Nothing,
@@ -33,6 +34,7 @@ impl Route {
             "/readyz" | "/-/ready" => Self::Ready,
             "/config" => Self::Config,
             "/api/v1/plans" => Self::Plans,
+            "/api/v1/alerts" => Self::Alerts,
             _ => match path.strip_prefix("/api/v1/plans/").and_then(|rest| rest.split_once('/')) {
                 Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
                     Self::Plan(unescape(namespace), unescape(name))
@@ -50,6 +52,7 @@ impl Route {
             Self::Live => "/livez",
             Self::Ready => "/readyz",
             Self::Plans => "/api/v1/plans",
+            Self::Alerts => "/api/v1/alerts",
             Self::Plan(..) => "/api/v1/plans/{namespace}/{name}",
             Self::Config => "/config",
             Self::Nothing => "other",
@@ -78,6 +81,7 @@ pub(super) async fn answer<B>(server: Arc<Server>, request: Request<B>) -> Resul
             Route::Live => Answer::text(StatusCode::OK, "ok\n"),
             Route::Ready => pages::ready(&server, request.uri().query().is_some_and(|query| query.contains("verbose"))),
             Route::Plans => beside(&server, api::plans).await,
+            Route::Alerts => beside(&server, api::alerts).await,
             Route::Plan(namespace, name) => {
                 let (namespace, name) = (namespace.clone(), name.clone());
                 beside(&server, move |server| api::plan(server, &namespace, &name)).await

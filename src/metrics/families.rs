@@ -5,6 +5,7 @@
 //! ages and no rates: a plan that does not change costs nothing, and PromQL does the rest.
 
 use super::write::{Out, Value};
+use crate::alert::{Alert, AlertState};
 use crate::plan::{PlanPhase, PlanState, Provider, Time, Vm, VmPhase, VmState, Warm};
 use crate::policy::Decision;
 use std::collections::BTreeSet;
@@ -69,6 +70,8 @@ pub enum Render {
 pub struct PlanContext<'a> {
     /// The plan.
     pub state: &'a PlanState,
+    /// Its alerts.
+    pub alerts: &'a [Alert],
     /// What the archive policy says of it; `None` where archiving is off.
     pub decision: Option<Decision>,
     /// Plan labels that are shown, as (name in Kubernetes, name in Prometheus).
@@ -146,6 +149,8 @@ pub static FAMILIES: &[Family] = &[
         "When a byte, step or task of a plan last moved."),
     family!("migration_plan_attempts", None, P, Plan(|p, out| p.put(out, Value::Int(p.state.plan.attempts.len() as u64))),
         "How often a plan has been run."),
+    family!("migration_plan_alert", None, &["plan_namespace", "plan", "alert", "severity"], Plan(plan_alert),
+        "The rules that fire for a plan, always 1."),
     family!("migration_plan_archive_decision", None, &["plan_namespace", "plan", "decision", "reason"], Plan(archive_decision),
         "What the archive policy says of a plan and why, always 1; absent while archiving is off."),
 
@@ -283,6 +288,15 @@ fn plan_vms(p: &PlanContext<'_>, out: &mut Out<'_>) {
     let [namespace, name] = p.labels();
     for (phase, count) in VmPhase::ALL.iter().zip(p.state.vm_counts()).filter(|(_, count)| *count > 0) {
         out.put(&[namespace, name, phase.as_str()], Value::Int(count.into()));
+    }
+}
+
+fn plan_alert(p: &PlanContext<'_>, out: &mut Out<'_>) {
+    let [namespace, name] = p.labels();
+    // Several VMs of a plan can fire the same rule.
+    let firing = p.alerts.iter().filter(|alert| alert.state == AlertState::Firing);
+    for (rule, severity) in firing.map(|alert| (alert.id.rule, alert.severity)).collect::<BTreeSet<_>>() {
+        out.one(&[namespace, name, rule, severity.as_str()]);
     }
 }
 

@@ -122,7 +122,8 @@ own! {
         "Whether http.web_config_file, or a file that it names, is wrong since it changed, and an older version is in use, 1 or 0";
     notifications: Family<Labels<3>, Counter> = "mtv_sentinel_notifications", "counter", ["receiver", "rule", "turn"],
         "Notifications that were handed to a receiver";
-    alerts: Family<Labels<2>, Gauge> = "mtv_sentinel_alerts", "gauge", ["rule", "severity"], "Alerts that fire";
+    alerts: Family<Labels<3>, Gauge> = "mtv_sentinel_alerts", "gauge", ["rule", "severity", "state"],
+        "Alerts, pending and firing, of the rules that are on";
 }
 
 fn notification(receiver: &str, rule: &str, turn: &str) -> Labels<3> {
@@ -279,8 +280,9 @@ impl Own {
         self.notifications.get_or_create_owned(&notification(receiver, rule, turn)).inc();
     }
 
-    /// How many alerts of a rule fire.
-    pub fn set_alerts(&self, rule: &'static str, severity: &'static str, number: usize) {
-        self.alerts.get_or_create_owned(&[("rule", rule.to_owned()), ("severity", severity.to_owned())]).set(count(number));
+    /// How many alerts of a rule are in a state.
+    pub fn set_alerts(&self, rule: &str, severity: &str, state: &str, number: usize) {
+        let labels = [("rule", rule.to_owned()), ("severity", severity.to_owned()), ("state", state.to_owned())];
+        self.alerts.get_or_create_owned(&labels).set(count(number));
     }
 }

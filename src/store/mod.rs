@@ -116,6 +116,11 @@ impl Store {
         self.providers.get(key)
     }
 
+    /// How many plans use a provider.
+    pub fn plans_using(&self, provider: &Key) -> usize {
+        self.plans_of.get(provider).map_or(0, BTreeSet::len)
+    }
+
     /// A view for readers.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {

@@ -53,7 +53,6 @@ fn wrong_usage_and_a_wrong_configuration_exit_with_2() {
         (vec!["frobnicate"], "unrecognized subcommand"),
         (vec!["run", "--log-level", "loud", "--source", "x"], "log.level: \"loud\" is not accepted"),
         (vec!["check-config", "--config", "/nonexistent.yaml"], "--config /nonexistent.yaml: No such file"),
-        (vec!["render"], "render needs --source files:PATH or --source replay:PATH"),
         (vec!["render", "--source", "files:x", "--at", "2026-01-01T00:00:00Z"], "--at needs --source replay:PATH"),
         (vec!["render", "--source", "replay:x", "--at", "noon"], "replay.at: \"noon\" is not accepted"),
         (vec!["demo", "--speed", "0"], "replay.speed: \"0\" is not accepted"),
@@ -71,6 +70,8 @@ fn what_cannot_be_read_at_all_exits_with_1_and_names_the_mend() {
         (vec!["render", "--source", "replay:/nonexistent"], "source replay: /nonexistent: No such file"),
         (vec!["run", "--source", "files:/nonexistent"], "source files:/nonexistent: No such file"),
         (vec!["run", "--listen", "127.0.0.1:0"], "there is no way to a cluster: "),
+        (vec!["render"], "source cluster: there is no way to a cluster: "),
+        (vec!["alerts"], "source cluster: there is no way to a cluster: "),
     ] {
         let (code, out, err) = run(&arguments);
         assert_eq!((code, out.as_str()), (1, ""), "{arguments:?}: {err}");
@@ -118,6 +119,30 @@ fn render_prints_a_recording_at_an_instant_or_at_its_end() {
     let later = command(&["render", "--source", &recording("b-fail-retry"), "--at", "2027-01-01T00:00:00Z"]);
     let (_, later, _) = said({ later }.env("MTV_SENTINEL__ARCHIVE__MODE", "dry-run").output().unwrap());
     assert!(later.contains("plan=\"erp\",decision=\"Archive\",reason=\"Due\"} 1\n"), "{later}");
+}
+
+#[test]
+fn alerts_prints_what_holds_at_an_instant_as_a_table_or_as_json() {
+    let source = recording("b-fail-retry");
+    let (code, end, err) = run(&["alerts", "--source", &source]);
+    assert_eq!((code, end.as_str(), err.as_str()), (0, "nothing holds\n", ""));
+    let at = ["alerts", "--source", &source, "--at", "2026-11-23T15:37:53Z"];
+    let (code, table, _) = run(&at);
+    assert_eq!(code, 0);
+    assert_eq!(
+        table,
+        "STATE   SEVERITY  RULE      OF                     SINCE                 REASON\n\
+         firing  warning   VmFailed  plan b-fail-retry/erp  2026-11-23T15:37:43Z  erp-02: Unable to process data: nbdkit: vddk: error: \
+         VixDiskLib_Read: connection lost (lab); Unable to process data: import of the disk failed (lab)\n\
+         firing  warning   VmFailed  plan b-fail-retry/crm  2026-11-23T15:37:52Z  crm-02: Guest conversion failed. See pod logs for \
+         details.\n"
+    );
+    let (_, json, _) = run(&[&at[..], &["-o", "json"]].concat());
+    let told: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(told["alerts"].as_array().unwrap().len(), 2);
+    let (code, _, err) = run(&["alerts", "--source", "files:x", "--at", "2026-01-01T00:00:00Z"]);
+    assert_eq!((code, err.as_str()), (2, "error: --at needs --source replay:PATH: only a recording has a past\n"));
+    assert!(run(&["rules"]).1.contains("| [PlanFailed](runbooks/planfailed.md) | warning |"));
 }
 
 #[test]

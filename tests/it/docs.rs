@@ -11,7 +11,11 @@ fn read(path: &str) -> String {
 
 #[test]
 fn the_generated_files_are_up_to_date() {
-    for (path, generated) in [("docs/metrics.md", reference_markdown()), ("config/mtv-sentinel.yaml", Config::sample())] {
+    for (path, generated) in [
+        ("docs/metrics.md", reference_markdown()),
+        ("docs/alerts.md", mtv_sentinel::alert::reference_markdown()),
+        ("config/mtv-sentinel.yaml", Config::sample()),
+    ] {
         assert!(read(path) == generated, "{path} is not what the code generates: run `make docs`");
     }
 }
@@ -64,9 +68,17 @@ fn written_pages_name_only_families_that_there_are() {
 
 #[test]
 fn links_between_pages_lead_somewhere() {
-    for path in
-        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs/api.md", "docs/metrics.md"]
-    {
+    for path in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "CHANGELOG.md",
+        "docs/api.md",
+        "docs/metrics.md",
+        "docs/alerts.md",
+        "docs/runbooks/README.md",
+    ] {
         let folder = repository(path).parent().unwrap().to_owned();
         for link in read(path).split("](").skip(1) {
             let target = link.split(')').next().unwrap().split('#').next().unwrap();

@@ -1,6 +1,7 @@
 //! The metrics page: golden, strict, and byte for byte what prometheus-client would print.
 
 use crate::support::{minute, plan, provider, recording, recordings, repository, tool};
+use mtv_sentinel::alert::Scope;
 use mtv_sentinel::app::Engine;
 use mtv_sentinel::config::{Config, Layers};
 use mtv_sentinel::http::{Negotiated, View, negotiate};
@@ -102,7 +103,8 @@ fn collect(view: &View, family: &Family) -> Vec<(Vec<(String, String)>, Value)> 
         Render::Plan(render) => {
             for (key, state) in &view.snapshot.plans {
                 let decision = view.decisions.get(key).copied();
-                render(&PlanContext { state, decision, shown_labels: &shown_labels }, out);
+                let alerts = view.alerts.get(&Scope::Plan(key.clone())).map_or(&[][..], |alerts| alerts);
+                render(&PlanContext { state, decision, alerts, shown_labels: &shown_labels }, out);
             }
         }
         Render::Provider(render) => view.snapshot.providers.values().for_each(|provider| render(provider, out)),
@@ -395,7 +397,7 @@ fn our_own_metrics_are_those_of_the_table() {
     own.count_issue(mtv_sentinel::plan::Kind::Plan, "wrong_type", "spec");
     own.count_request("/metrics", 200);
     own.count_notification("log", "PlanFailed", "firing");
-    own.set_alerts("PlanFailed", "warning", 0);
+    own.set_alerts("PlanFailed", "warning", "firing", 0);
     own.observe_lag(std::time::Duration::from_secs(3));
     let watch = WatchId { kind: mtv_sentinel::plan::Kind::Plan, namespace: "ns".into() };
     own.set_contact(&watch, minute(0.0));

@@ -27,6 +27,7 @@ fn every_route_answers_and_head_answers_without_a_body() {
         ("/readyz", 200, "text/plain"),
         ("/-/ready", 200, "text/plain"),
         ("/api/v1/plans", 200, "application/json"),
+        ("/api/v1/alerts", 200, "application/json"),
         ("/api/v1/plans/b-fail-retry/erp", 200, "application/json"),
         ("/api/v1/plans/b-fail-retry/nobody", 404, "application/json"),
         ("/config", 200, "application/yaml"),
@@ -102,6 +103,25 @@ fn the_api_tells_the_derived_model() {
     assert_eq!(mail["vms"][0]["warm"]["precopies"], 4);
     assert_eq!(mail["vms_by_phase"]["Succeeded"], 2);
     assert_eq!(plans["plans"][1]["vms"], Value::Null, "the list is without VMs");
+}
+
+#[test]
+fn the_api_tells_what_fires_and_so_do_the_metrics() {
+    let daemon = Daemon::start("i-provider-lost-until-failed", "{cluster: test}");
+    daemon.wait_for(
+        "migration_plan_alert{plan_namespace=\"i-provider-lost\",plan=\"core\",alert=\"PlanFailed\",severity=\"warning\"} 1",
+    );
+    let told = daemon.json("/api/v1/alerts");
+    let alerts = told["alerts"].as_array().unwrap();
+    let first = &alerts[0];
+    assert_eq!(
+        (&told["cluster"], &first["rule"], &first["state"]),
+        (&"test".into(), &"PlanFailed".into(), &"firing".into())
+    );
+    assert_eq!((&first["kind"], &first["name"], &first["attempt"]), (&"Plan".into(), &"core".into(), &1.into()));
+    assert!(first["reason"].as_str().unwrap().contains("validation blocker"), "{first}");
+    let page = daemon.text("/metrics");
+    assert!(page.contains("mtv_sentinel_alerts{rule=\"PlanFailed\",severity=\"warning\",state=\"firing\"} 1\n"), "{page}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod exposition;
 mod phases;
 mod policy;
 mod progress;
+mod rules;
 mod store;
 mod web_format;
 
