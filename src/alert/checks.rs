@@ -35,7 +35,7 @@ fn vms<'a>(state: &'a PlanState, wanted: impl Fn(VmPhase) -> bool + 'a) -> impl 
 }
 
 /// Lists a few things and counts the rest.
-fn list(items: impl Iterator<Item = String>) -> String {
+pub(crate) fn list(items: impl Iterator<Item = String>) -> String {
     let items: Vec<String> = items.collect();
     let more = items.len().saturating_sub(MOST_NAMED);
     let mut text = items.iter().take(MOST_NAMED).map(String::as_str).collect::<Vec<_>>().join("; ");
@@ -92,7 +92,13 @@ pub(super) fn vm_failed(state: &PlanState) -> Vec<Finding> {
     failed
         .map(|(vm, _)| {
             let at = vm.conditions.iter().find(|condition| condition.kind == "Failed").and_then(|condition| condition.since);
-            Finding { subject: subject(vm), from: at.or(vm.completed), until: None, reason: failure(vm).into() }
+            Finding {
+                subject: subject(vm),
+                from: at.or(vm.completed),
+                until: None,
+                reason: failure(vm).into(),
+                causes: Vec::new(),
+            }
         })
         .collect()
 }
@@ -114,7 +120,22 @@ pub(super) fn plan_blocked(state: &PlanState) -> Vec<Finding> {
     let fails = blocking.filter_map(|condition| condition.since).min().map(|since| since.plus(GRACE));
     let fails =
         fails.map_or_else(String::new, |at| format!("; the controller fails the plan about {at} by its default grace"));
-    one(None, format!("{}{fails}", blockers(&state.plan.conditions)))
+    caused(state, one(None, format!("{}{fails}", blockers(&state.plan.conditions))))
+}
+
+/// Blockers that a provider causes when it is not ready: its own, and those of the maps that need it.
+const OF_PROVIDERS: [&str; 4] =
+    ["SourceProviderNotReady", "DestinationProviderNotReady", "NetworkMapNotReady", "StorageMapNotReady"];
+
+/// Names the providers that cause what was found, unless there are other blockers beside.
+fn caused(state: &PlanState, mut findings: Vec<Finding>) -> Vec<Finding> {
+    let mut blocking = state.plan.conditions.iter().filter(|condition| condition.category.is_blocker());
+    if blocking.all(|condition| OF_PROVIDERS.contains(&condition.kind.as_str())) {
+        let providers = [&state.source, &state.destination].into_iter().flatten();
+        let broken = || providers.clone().filter(|provider| !provider.is_ready()).map(|provider| provider.key.clone());
+        findings.iter_mut().for_each(|finding| finding.causes = broken().collect());
+    }
+    findings
 }
 
 /// The oldest Migration without an outcome: the one that would be started next.
@@ -141,7 +162,7 @@ pub(super) fn start_blocked(state: &PlanState) -> Vec<Finding> {
     };
     // After an attempt that a blocker failed, the same Migration waits again.
     let from = migration.created.max(state.plan.completed);
-    one(from, format!("Migration {} waits: {why}", migration.key.name))
+    caused(state, one(from, format!("Migration {} waits: {why}", migration.key.name)))
 }
 
 pub(super) fn plan_stalled(state: &PlanState) -> Vec<Finding> {
@@ -178,7 +199,7 @@ pub(super) fn cutover_approaching(state: &PlanState) -> Vec<Finding> {
     let Some(at) = due(state) else { return none() };
     let from = Time::from_unix(i64::from(at.unix()) - i64::try_from(APPROACH.as_secs()).unwrap_or_default());
     let reason = format!("cutover at {at}").into();
-    vec![Finding { subject: Text::new(), from: from.or(Some(Time::MIN)), until: Some(at), reason }]
+    vec![Finding { from: from.or(Some(Time::MIN)), until: Some(at), reason, ..Finding::default() }]
 }
 
 /// The end of a VM's first precopy: before it, neither a cutover nor waiting for one can be late.
@@ -237,7 +258,7 @@ pub(super) fn precopy_overdue(state: &PlanState) -> Vec<Finding> {
         .filter_map(|(vm, _)| {
             let next = vm.warm.as_ref()?.next_precopy?;
             let reason = format!("{}: its next precopy was due at {next}", name(vm)).into();
-            Some(Finding { subject: subject(vm), from: Some(next), until: None, reason })
+            Some(Finding { subject: subject(vm), from: Some(next), reason, ..Finding::default() })
         })
         .collect()
 }
@@ -352,5 +373,5 @@ pub(super) fn plan_not_ready(state: &PlanState) -> Vec<Finding> {
     if state.phase != PlanPhase::NotReady {
         return none();
     }
-    one(None, blockers(&state.plan.conditions))
+    caused(state, one(None, blockers(&state.plan.conditions)))
 }

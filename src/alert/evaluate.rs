@@ -76,6 +76,8 @@ pub struct Alert {
     pub since: Time,
     /// What is wrong.
     pub reason: Text,
+    /// Providers that cause it, if nothing else does.
+    pub causes: Vec<Key>,
 }
 
 /// What the configuration says about the rules.
@@ -232,6 +234,7 @@ impl Alerts {
                     state: if fires { AlertState::Firing } else { AlertState::Pending },
                     since: from,
                     reason: finding.reason,
+                    causes: finding.causes,
                 });
             }
         }

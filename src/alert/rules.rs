@@ -3,7 +3,7 @@
 //! docs/alerts.md, the configuration's names and the Prometheus expressions are made from it. What a row checks is in `checks`.
 
 use super::checks;
-use crate::plan::{PlanState, Provider, Text, Time};
+use crate::plan::{Key, PlanState, Provider, Text, Time};
 use std::time::Duration;
 
 closed_enum! {
@@ -78,6 +78,8 @@ pub struct Finding {
     pub until: Option<Time>,
     /// What is wrong, in Forklift's words where it has some.
     pub reason: Text,
+    /// Providers that cause it, if nothing else does.
+    pub causes: Vec<Key>,
 }
 
 const MINUTE: u64 = 60;
@@ -144,7 +146,7 @@ pub static RULES: &[Rule] = &[
     rule!("QueueStuck", Warning, 6 * HOUR, quiet, true, Object, Plan(checks::queue_stuck),
         "VMs of a running plan wait for a slot.", "VMs that start",
         Some("max by (plan_namespace, plan) (migration_plan_vms{phase=\"Pending\"}) > 0 and on (plan_namespace, plan) migration_plan_status{phase=~\"Pending|Running|WarmRunning|CutoverScheduled|CuttingOver\"}")),
-    rule!("ProviderNotReady", Critical, 2 * MINUTE, shown, true, Seen, OfProvider(checks::provider_not_ready),
+    rule!("ProviderNotReady", Critical, MINUTE, shown, true, Seen, OfProvider(checks::provider_not_ready),
         "A provider is not ready.", "a provider that is ready",
         Some("max by (provider_namespace, provider) (migration_provider_ready) == 0")),
     rule!("CancelIgnored", Warning, 15 * MINUTE, shown, true, Seen, Plan(checks::cancel_ignored),

@@ -97,7 +97,10 @@ impl Journal for Story {
             let alert = &send.alert;
             let text = match send.turn {
                 Turn::Firing => {
-                    format!("would tell {}: {} ({}): {}", send.receiver, alert.id.rule, alert.severity, alert.reason)
+                    format!("would tell {}: {} ({}): {}", send.receiver, alert.id.rule, alert.severity, send.reason())
+                }
+                Turn::Updated => {
+                    format!("would add for {}: {} ({}): {}", send.receiver, alert.id.rule, alert.severity, send.reason())
                 }
                 Turn::Resolved => format!("would tell {}: {} is resolved", send.receiver, alert.id.rule),
             };

@@ -5,7 +5,7 @@ use crate::dispatch::{Send, Turn};
 pub(super) fn send(cluster: &str, send: &Send) {
     let alert = &send.alert;
     match send.turn {
-        Turn::Firing => tracing::warn!(
+        Turn::Firing | Turn::Updated => tracing::warn!(
             cluster,
             receiver = %send.receiver,
             rule = alert.id.rule,
@@ -14,8 +14,9 @@ pub(super) fn send(cluster: &str, send: &Send) {
             name = %alert.scope.key().name,
             attempt = alert.id.attempt + 1,
             since = %alert.since,
-            reason = %alert.reason,
-            "firing"
+            reason = send.reason(),
+            "{}",
+            send.turn
         ),
         Turn::Resolved => tracing::info!(
             cluster,

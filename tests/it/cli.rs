@@ -277,14 +277,14 @@ fn the_demo_says_what_it_plays_and_where_to_look_tells_the_story_and_stops_when_
     assert!(get(&address, "/metrics").contains("migration_plans{phase="));
     let failed = until("Running → Failed");
     assert!(failed.contains("b-fail-retry/crm"), "{failed}");
-    until("would tell log: PlanFailed (warning): crm-02: Guest conversion failed.");
+    until("would add for log: PlanFailed (warning): crm-02: Guest conversion failed.");
     until("would tell log: PlanFailed is resolved");
     until("would archive");
     until("CutoverScheduled → CuttingOver");
     // It starts again at the end: what was told once is told again.
     until("j-archive/never");
     until("b-fail-retry/crm");
-    until("would tell log: PlanFailed (warning): crm-02");
+    until("would add for log: PlanFailed (warning): crm-02");
     terminate(&daemon.0);
     // Whoever stops it does not have to read to the end.
     for _ in lines {}
@@ -309,7 +309,7 @@ fn the_daemon_logs_phase_changes_as_json_and_stops_when_told() {
     let mut find = |wanted: &dyn Fn(&Value) -> bool| lines.by_ref().find(|line| wanted(line)).unwrap();
     let failed = find(&|line| line["message"] == "plan phase" && line["to"] == "Failed");
     assert_eq!((&failed["level"], &failed["plan"], &failed["from"]), (&"INFO".into(), &"crm".into(), &"Running".into()));
-    let told = find(&|line| line["message"] == "firing");
+    let told = find(&|line| line["message"] == "updated");
     assert_eq!(
         (&told["level"], &told["cluster"], &told["rule"], &told["attempt"]),
         (&"WARN".into(), &"prod".into(), &"PlanFailed".into(), &1.into())

@@ -324,7 +324,7 @@ fn timelines() -> Vec<Timeline> {
             (0.0, apply(provider("vc", "vsphere"))),
             (0.0, idle(&["Ready"])),
             (1.0, broken("vc")),
-            (2.0, apply(provider("vc", "vsphere"))),
+            (1.5, apply(provider("vc", "vsphere"))),
             (3.0, broken("vc")),
             (9.0, apply(provider("vc", "vsphere"))),
             (10.0, broken("vc")),
