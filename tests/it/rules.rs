@@ -490,3 +490,24 @@ fn every_rule_has_a_runbook_with_its_four_parts_and_each_runbook_a_rule() {
         assert!(index.contains(&row), "the index says something else: {row}");
     }
 }
+
+#[test]
+fn the_expressions_are_taken_by_promtool() {
+    let rules: Vec<Value> = RULES
+        .iter()
+        .filter_map(|rule| {
+            Some(json!({"alert": rule.name, "expr": rule.promql?, "for": format!("{}s", rule.hold.as_secs())}))
+        })
+        .collect();
+    assert!(rules.len() > 15);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.json");
+    std::fs::write(&file, json!({"groups": [{"name": "mtv-sentinel", "rules": rules}]}).to_string()).unwrap();
+    let checked = std::process::Command::new(crate::support::tool("promtool/promtool"))
+        .args(["check", "rules"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned() + &String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success() && said.contains(&format!("{} rules found", rules.len())), "{said}");
+}
