@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Output, Stdio};
 
 fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mtv-sentinel"));
+    let mut command = testbed::tied(env!("CARGO_BIN_EXE_mtv-sentinel"));
     command.args(arguments).env_clear().stdin(Stdio::null());
     command
 }

@@ -473,7 +473,7 @@ async fn what_is_recorded_replays_to_the_same_metrics_and_without_a_name_if_aske
     let folder = tempfile::tempdir().unwrap();
     let kubeconfig = plane.path("recorded.kubeconfig");
     let record = |file: &str, more: &[&str]| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mtv-sentinel"));
+        let mut command = testbed::tied(env!("CARGO_BIN_EXE_mtv-sentinel"));
         command.args(["record", "--namespaces", "recorded", "-o"]).arg(folder.path().join(file)).args(more);
         command
             .env("MTV_SENTINEL__KUBERNETES__KUBECONFIG", &kubeconfig)

@@ -105,7 +105,7 @@ async fn every_scenario_on_a_real_api_server_ends_as_it_does_in_memory_and_no_se
     daemon.wait_until(|daemon| daemon.get("/readyz").0 == 200);
     let folder = tempfile::tempdir().unwrap();
     let recording = folder.path().join("campaign.ndjson.gz");
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mtv-sentinel"));
+    let mut command = testbed::tied(env!("CARGO_BIN_EXE_mtv-sentinel"));
     command.args(["record", "-o"]).arg(&recording).env("MTV_SENTINEL__KUBERNETES__KUBECONFIG", plane.admin_kubeconfig());
     let mut recorder = testbed::Daemon::spawn(command);
 

@@ -117,7 +117,7 @@ struct Answer {
 }
 
 fn curl_command(arguments: &[&str]) -> Command {
-    let mut command = Command::new("curl");
+    let mut command = testbed::tied("curl");
     command.args(["-q", "--silent", "--include", "--noproxy", "*"]).args(arguments).stdin(Stdio::null());
     command
 }
@@ -430,7 +430,7 @@ fn a_client_that_does_not_read_is_cut_off_by_tls_too() {
 }
 
 fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mtv-sentinel"));
+    let mut command = testbed::tied(env!("CARGO_BIN_EXE_mtv-sentinel"));
     command.args(arguments).env_clear().stdin(Stdio::null());
     command
 }

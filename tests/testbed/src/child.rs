@@ -19,6 +19,13 @@ fn maker() -> &'static Mutex<Sender<Job>> {
     })
 }
 
+/// A command that the kernel kills when the thread that started it is gone.
+pub fn tied(program: impl AsRef<Path>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program.as_ref());
+    command
+}
+
 /// A running program; killed when dropped.
 #[derive(Debug)]
 pub struct Daemon {
@@ -32,14 +39,13 @@ impl Daemon {
     /// If it cannot be started.
     pub fn start(program: &Path, arguments: &[String], environment: &[(&str, &str)], log: &Path) -> Self {
         let output = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log file");
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(program).args(arguments);
-        command.envs(environment.iter().copied()).stdin(Stdio::null());
+        let mut command = tied(program);
+        command.args(arguments).envs(environment.iter().copied()).stdin(Stdio::null());
         command.stdout(output.try_clone().expect("a second handle")).stderr(output);
         Self::spawn(command)
     }
 
-    /// Starts a command as it stands.
+    /// Starts a command, which [`tied`] has made.
     ///
     /// # Panics
     /// If it cannot be started.

@@ -9,7 +9,7 @@ mod pki;
 mod proxy;
 mod tools;
 
-pub use child::Daemon;
+pub use child::{Daemon, tied};
 pub use control_plane::{ControlPlane, Options};
 pub use proxy::{Fault, Proxy};
 pub use tools::{cache, tool};

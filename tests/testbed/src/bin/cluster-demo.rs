@@ -6,7 +6,7 @@
 use anyhow::{Context, Result};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use testbed::{ControlPlane, Daemon, Options, tool};
 
 const PROMETHEUS: &str = "\
@@ -53,7 +53,7 @@ async fn main() -> Result<()> {
     println!("starting etcd and kube-apiserver …");
     let plane = ControlPlane::start(Options::default()).await?;
     let kubeconfig = plane.admin_kubeconfig();
-    let mut command = Command::new(&simulator);
+    let mut command = testbed::tied(&simulator);
     command.arg("--kubeconfig").arg(&kubeconfig).args(["--crds", "--speed", &speed]);
     for scenario in scenarios(Path::new(&folder))? {
         command.arg("--scenario").arg(scenario);
@@ -63,7 +63,7 @@ async fn main() -> Result<()> {
     let _simulator = Daemon::spawn(command);
 
     let (http, prometheus, alertmanager, cluster) = (free_port()?, free_port()?, free_port()?, free_port()?);
-    let mut command = Command::new(&sentinel);
+    let mut command = testbed::tied(&sentinel);
     command.args(["run", "--cluster", "demo", "--listen", &format!("127.0.0.1:{http}")]);
     command.env("MTV_SENTINEL__KUBERNETES__KUBECONFIG", &kubeconfig).env("MTV_SENTINEL__ARCHIVE__MODE", "dry-run");
     command.env("MTV_SENTINEL__ARCHIVE__SUCCEEDED_OLDER_THAN", "1m").stdin(Stdio::null());

@@ -89,7 +89,7 @@ async fn main() -> Result<()> {
 
     let address = format!("127.0.0.1:{}", std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port());
     for streaming in ["true", "false"] {
-        let mut command = Command::new(&sentinel);
+        let mut command = testbed::tied(&sentinel);
         command.args(["run", "--listen", &address, "--log-level", "error"]).stdin(Stdio::null());
         command.env("MTV_SENTINEL__KUBERNETES__KUBECONFIG", plane.admin_kubeconfig());
         command.env("MTV_SENTINEL__KUBERNETES__STREAMING_LISTS", streaming);
