@@ -57,6 +57,8 @@ fn table(alerts: &[&Alert]) -> String {
             // One line each; the rest is in the JSON.
             alert.reason.lines().next().unwrap_or_default().to_owned(),
         ]
+        // What a VM or an error is called is anybody's: it must not speak to the terminal.
+        .map(|cell| cell.replace(char::is_control, "\u{fffd}"))
     });
     let rows: Vec<_> = std::iter::once(heads).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();

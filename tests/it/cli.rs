@@ -146,6 +146,20 @@ fn alerts_prints_what_holds_at_an_instant_as_a_table_or_as_json() {
 }
 
 #[test]
+fn what_an_object_says_does_not_speak_to_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("plan.json");
+    let plan = json!({"apiVersion": "forklift.konveyor.io/v1beta1", "kind": "Plan", "metadata": {"namespace": "ns", "name": "\u{1b}[2Jplan"}, "status": {
+        "conditions": [{"type": "Failed", "status": "True", "category": "Advisory"}],
+        "migration": {"vms": [{"id": "vm-1", "name": "\u{1b}]0;title\u{7}", "completed": "2026-01-01T00:00:00Z",
+            "conditions": [{"type": "Failed", "status": "True"}], "error": {"phase": "x", "reasons": ["one\ntwo"]}}]}}});
+    std::fs::write(&file, plan.to_string()).unwrap();
+    let (code, table, _) = run(&["alerts", "--source", &format!("files:{}", file.display())]);
+    assert_eq!((code, table.lines().count()), (0, 2), "{table:?}");
+    assert!(table.contains("PlanFailed") && !table.replace('\n', "").contains(char::is_control), "{table:?}");
+}
+
+#[test]
 fn render_shows_good_files_beside_a_broken_one_names_it_and_exits_with_3() {
     let folder = tempfile::tempdir().unwrap();
     let plan = |name: &str| json!({"apiVersion": "forklift.konveyor.io/v1beta1", "kind": "Plan", "metadata": {"namespace": "ns", "name": name}});

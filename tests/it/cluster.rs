@@ -559,3 +559,30 @@ async fn a_prometheus_3_scrapes_it_and_answers_from_the_series() {
 async fn a_prometheus_2_scrapes_it_and_answers_from_the_series() {
     is_scraped_by("old-prometheus/usr/bin/prometheus", "old-prom").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_is_looked_at_once_for_its_alerts_and_its_metrics() {
+    let plane = shared().await;
+    namespace(plane, "once");
+    create(plane, "once", ["plan".to_owned()]);
+    set_status(plane, "once", "plan", &["Failed"]);
+    let token = plane.token("once", "sentinel").unwrap();
+    let kubeconfig = plane.token_kubeconfig("once", &plane.url(), &token).unwrap();
+    let say = |command: &str, namespaces: &str| {
+        let mut command_line = testbed::tied(env!("CARGO_BIN_EXE_mtv-sentinel"));
+        command_line.arg(command).env("MTV_SENTINEL__KUBERNETES__KUBECONFIG", &kubeconfig);
+        let output = command_line.env("MTV_SENTINEL__KUBERNETES__NAMESPACES", namespaces).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let (code, table, err) = say("alerts", "[once]");
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(table.contains("PlanFailed  plan once/plan  "), "{table}");
+    let (code, page, err) = say("render", "[once]");
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(page.lines().any(|line| line == status("plan", "once", "Failed")), "{page}");
+    // Where it may not look it says so, and does not wait for ever.
+    let (code, out, err) = say("alerts", "[default]");
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.starts_with("error: source cluster: the watch of ") && err.contains("(forbidden)"), "{err}");
+}

@@ -175,3 +175,22 @@ fn a_watch_goes_on_from_the_version_of_the_last_bookmark() {
     let watches: Vec<&String> = asked.iter().filter(|path| path.contains("plans") && path.contains("watch=true")).collect();
     assert!(watches[0].contains("resourceVersion=1") && watches[1].contains("resourceVersion=77"), "{watches:?}");
 }
+
+#[test]
+fn a_server_that_ends_every_watch_at_once_is_broken_and_not_stormed() {
+    let mut script = quiet();
+    script.insert("watch plans", vec![ok("")]);
+    let (url, _) = server(script);
+    let daemon = daemon(&url);
+    daemon
+        .wait_until(|daemon| shows(daemon, "watch_errors_total{kind=\"Plan\",watch_namespace=\"\",trouble=\"connection\"}"));
+}
+
+#[test]
+fn a_server_to_which_every_version_is_too_old_is_broken_and_not_stormed() {
+    let mut script = quiet();
+    script.insert("watch plans", vec![ok(&event("ERROR", "{\"code\":410,\"message\":\"too old\"}"))]);
+    let (url, _) = server(script);
+    let daemon = daemon(&url);
+    daemon.wait_until(|daemon| shows(daemon, "watch_errors_total{kind=\"Plan\",watch_namespace=\"\",trouble=\"server\"}"));
+}

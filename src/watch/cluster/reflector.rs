@@ -18,6 +18,9 @@ const SHORTEST_BACKOFF: Duration = Duration::from_millis(500);
 /// That the server answers is told at most this often.
 const CONTACT: Duration = Duration::from_secs(2);
 
+/// A watch that ends before this without a word is refused in effect: asking again at once would be a storm.
+const SHORT: Duration = Duration::from_secs(1);
+
 /// Why a round ended.
 enum End {
     /// The receiver is gone.
@@ -52,6 +55,8 @@ pub(super) struct Reflector {
     unsynced: Arc<AtomicUsize>,
     synced: bool,
     broken: bool,
+    /// The last version was too old, and no watch has worked since.
+    gone: bool,
     told: Option<Instant>,
 }
 
@@ -64,7 +69,19 @@ impl Reflector {
         unsynced: Arc<AtomicUsize>,
     ) -> Self {
         let streaming = settings.streaming_lists;
-        Self { id, client, settings, outputs, version: None, streaming, unsynced, synced: false, broken: false, told: None }
+        Self {
+            id,
+            client,
+            settings,
+            outputs,
+            version: None,
+            streaming,
+            unsynced,
+            synced: false,
+            broken: false,
+            gone: false,
+            told: None,
+        }
     }
 
     /// Watches until the receiver is gone.
@@ -98,7 +115,11 @@ impl Reflector {
         match failure {
             Failure::Gone => {
                 self.version = None;
-                None
+                if !std::mem::replace(&mut self.gone, true) {
+                    return None;
+                }
+                let message = "a version that was just listed is too old for the server".to_owned();
+                self.report(Report::Broken(Trouble::Server, message)).await.ok().map(|()| Duration::ZERO)
             }
             Failure::NoStreamingLists if self.streaming && self.version.is_none() => {
                 tracing::info!(watch = %self.id, "the server does not stream lists; they are read page by page");
@@ -133,7 +154,13 @@ impl Reflector {
             Some(version) => {
                 let lines = requests::watch(&self.client, &self.id, &self.settings, Some(&version)).await?;
                 self.contact(true).await?;
-                self.follow(lines, false).await?;
+                let (opened, mut silent) = (Instant::now(), true);
+                self.follow(lines, false, &mut silent).await?;
+                if silent && opened.elapsed() < SHORT {
+                    let message = "the watch ended at once and without a word".to_owned();
+                    return Err(Failure::Trouble(Trouble::Connection, message, None).into());
+                }
+                self.gone = false;
                 self.report(Report::Restarted).await
             }
             None => {
@@ -143,7 +170,7 @@ impl Reflector {
                 self.record(|_| RawEvent::ListBegins { kind, namespace }).await?;
                 if self.streaming {
                     let lines = requests::watch(&self.client, &self.id, &self.settings, None).await?;
-                    self.follow(lines, true).await
+                    self.follow(lines, true, &mut true).await
                 } else {
                     self.list().await
                 }
@@ -183,10 +210,13 @@ impl Reflector {
         Ok(())
     }
 
-    /// Follows a watch to its end. `listing`: it begins with everything that is there.
-    async fn follow(&mut self, mut lines: Lines, mut listing: bool) -> Result<(), End> {
+    /// Follows a watch to its end. `listing`: it begins with everything that is there. `silent`: whether it has said nothing.
+    async fn follow(&mut self, mut lines: Lines, mut listing: bool, silent: &mut bool) -> Result<(), End> {
         while let Some(line) = lines.next().await? {
-            match requests::read(line)? {
+            let line = requests::read(line)?;
+            *silent = false;
+            self.gone &= listing;
+            match line {
                 Line::Bookmark(version, complete) => {
                     if listing && complete {
                         listing = false;
