@@ -5,7 +5,7 @@
 use super::{COMMIT, Engine, Input, QUEUE, VERSION};
 use crate::config::{Config, Source};
 use crate::metrics::Own;
-use crate::store::Report;
+use crate::store::{Report, Trouble};
 use crate::watch::replay::Recording;
 use crate::watch::{Clock, Observation, Seen, files};
 use anyhow::Context;
@@ -62,7 +62,10 @@ async fn cluster(config: &Config, once: &mut Once) -> anyhow::Result<()> {
         let Some(observation) = observations.recv().await else {
             return Err(super::end_of_source(source.await));
         };
-        if let Seen::Report(watch, Report::Broken(trouble, message)) = &observation.what {
+        // A server that asks for patience gets it; anything else would not be better a moment later.
+        if let Seen::Report(watch, Report::Broken(trouble, message)) = &observation.what
+            && *trouble != Trouble::Throttled
+        {
             anyhow::bail!("source cluster: the watch of {watch} is broken ({trouble}): {message}");
         }
         once.observe(observation);

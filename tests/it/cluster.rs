@@ -566,7 +566,7 @@ async fn a_cluster_is_looked_at_once_for_its_alerts_and_its_metrics() {
     namespace(plane, "once");
     create(plane, "once", ["plan".to_owned()]);
     set_status(plane, "once", "plan", &["Failed"]);
-    // The server takes a moment to know of a new account's rights; one who looks once does not wait for them.
+    // The server takes a moment to know of a new account's rights and of new kinds; one who looks once does not wait for them.
     watch(plane, "once", &plane.url(), "").wait_until(ready);
     let token = plane.token("once", "sentinel").unwrap();
     let kubeconfig = plane.token_kubeconfig("once", &plane.url(), &token).unwrap();
