@@ -96,7 +96,7 @@ impl Journal for Story {
         for send in &outcome.sends {
             let alert = &send.alert;
             let text = match send.turn {
-                Turn::Firing => {
+                Turn::Firing | Turn::Reminder | Turn::Over => {
                     format!("would tell {}: {} ({}): {}", send.receiver, alert.id.rule, alert.severity, send.reason())
                 }
                 Turn::Updated => {

@@ -7,7 +7,7 @@
 
 mod thread;
 
-pub use thread::ThreadId;
+pub use thread::{ThreadId, Topic};
 
 use crate::alert::{Alert, AlertId, AlertState, Alerts, Scope, list};
 use crate::plan::Text;
@@ -20,6 +20,10 @@ closed_enum! {
         Firing = "firing",
         /// More has come to it.
         Updated = "updated",
+        /// It still fires, and nothing is new: a reminder that the route asks for.
+        Reminder = "reminder",
+        /// It was over before it could be told: a failure of an attempt that another one has followed.
+        Over = "over",
         /// Nothing in it fires any more.
         Resolved = "resolved",
     }
@@ -30,14 +34,20 @@ closed_enum! {
 pub struct Send {
     /// To this receiver.
     pub receiver: Text,
-    /// About this thread.
-    pub thread: ThreadId,
-    /// The alert of the thread that says the most.
+    /// About this.
+    pub topic: Topic,
+    /// How often the topic was resolved and began again before. Topic and episode name one incident.
+    pub episode: u32,
+    /// What it says.
+    pub turn: Turn,
+    /// Whether the receiver may know it already: it is not known what became of the last one.
+    pub is_repeat: bool,
+    /// The alert that says the most.
     pub alert: Alert,
     /// The others, the worst first. At the end these two are what was told last.
     pub others: Vec<Alert>,
-    /// What it says.
-    pub turn: Turn,
+    /// Of a digest that goes on: the alerts that have ended since it was last told of.
+    pub ended: Vec<Alert>,
 }
 
 impl Send {
@@ -46,7 +56,9 @@ impl Send {
         alerts.sort_by(|one, other| thread::weight(one).cmp(&thread::weight(other)));
         let mut alerts = alerts.into_iter();
         let alert = alerts.next()?;
-        Some(Self { receiver: receiver.clone(), thread: thread.clone(), alert, others: alerts.collect(), turn })
+        let others = alerts.collect();
+        let (receiver, topic) = (receiver.clone(), Topic::Thread(thread.clone()));
+        Some(Self { receiver, topic, episode: 0, turn, is_repeat: false, alert, others, ended: Vec::new() })
     }
 
     /// What is wrong, by all alerts of the thread: the first ten are named, the rest is counted.

@@ -35,6 +35,17 @@ impl ThreadId {
     }
 }
 
+/// What a receiver sees as one conversation: a message that grows, an incident that is resolved once.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Topic {
+    /// One thread.
+    Thread(ThreadId),
+    /// Many threads that began together, told in one message. Named by when it was opened.
+    Digest(Time),
+    /// What fired before a receiver, rule or route was in force; told once, never resolved. Named by when that was.
+    Baseline(Time),
+}
+
 /// By what the alerts of a thread are ordered: the worst first, then by the table of rules, then the oldest.
 pub(super) fn weight(alert: &Alert) -> (Severity, usize, Time, &AlertId) {
     let row = RULES.iter().position(|rule| rule.name == alert.id.rule).unwrap_or(RULES.len());

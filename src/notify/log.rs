@@ -5,7 +5,7 @@ use crate::dispatch::{Send, Turn};
 pub(super) fn send(cluster: &str, send: &Send) {
     let alert = &send.alert;
     match send.turn {
-        Turn::Firing | Turn::Updated => tracing::warn!(
+        Turn::Firing | Turn::Updated | Turn::Reminder | Turn::Over => tracing::warn!(
             cluster,
             receiver = %send.receiver,
             rule = alert.id.rule,
