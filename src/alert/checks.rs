@@ -84,6 +84,18 @@ pub(super) fn plan_failed(state: &PlanState) -> Vec<Finding> {
     one(state.plan.completed.or(since(state, "Failed")), reason)
 }
 
+/// The attempts that failed and are over: those before the latest, and the latest of an archived plan. With index, time and
+/// reason.
+pub(super) fn failures_over(state: &PlanState) -> Vec<(usize, Time, Text)> {
+    let attempts = &state.plan.attempts;
+    let over = if state.phase == PlanPhase::Archived { attempts.len() } else { attempts.len().saturating_sub(1) };
+    let failed = attempts.iter().take(over).enumerate().filter_map(|(index, attempt)| {
+        let failed = attempt.conditions.iter().find(|condition| condition.kind == "Failed")?;
+        Some((index, failed.since?, failed.message.clone()))
+    });
+    failed.collect()
+}
+
 pub(super) fn vm_failed(state: &PlanState) -> Vec<Finding> {
     if !state.phase.is_executing() {
         return none();

@@ -1,8 +1,10 @@
 //! From the state of a plan or a provider to its alerts: pending while they do not hold long enough, then firing, then gone.
 //!
-//! Level-triggered: what holds is found anew at each evaluation from the current objects. The memory keeps the little that they
-//! do not say: since when something was seen that Forklift keeps no time for, and how often an alert has fired before.
+//! Level-triggered: what holds is found anew at each evaluation from the current objects, and the little that they do not say
+//! is in `memory`.
 
+use super::checks;
+use super::memory::{Identity, Memory};
 use super::rules::{Check, Finding, RULES, Rule, Severity};
 use crate::plan::{Key, Kind, PlanState, Provider, Text, Time};
 use std::collections::BTreeMap;
@@ -58,6 +60,8 @@ closed_enum! {
         Pending = "pending",
         /// It fires.
         Firing = "firing",
+        /// It was over before it could be seen to fire. Not among the alerts that hold.
+        Over = "over",
     }
 }
 
@@ -74,6 +78,8 @@ pub struct Alert {
     pub state: AlertState,
     /// Since when its condition holds.
     pub since: Time,
+    /// When it began to fire, or will if its condition still holds then.
+    pub fires: Time,
     /// What is wrong.
     pub reason: Text,
     /// Providers that cause it, if nothing else does.
@@ -110,23 +116,21 @@ impl Settings {
     }
 }
 
-/// An alert without its episode.
-type Identity = (Text, usize, &'static str, Text);
-
-/// What the objects do not say.
-#[derive(Clone, Debug, Default)]
-struct Memory {
-    /// When something was first seen, while it holds.
-    seen: BTreeMap<Identity, Time>,
-    /// How often an alert has fired.
-    fired: BTreeMap<Identity, u32>,
+/// By what an object is known: its uid; namespace and name for one written by hand, which has none.
+pub fn uid_of(key: &Key, uid: &Text) -> Text {
+    if uid.is_empty() { key.to_string().into() } else { uid.clone() }
 }
+
+/// The rule whose findings the history keeps.
+pub const PLAN_FAILED: &str = "PlanFailed";
 
 /// All alerts, by what they concern.
 #[derive(Debug, Default)]
 pub struct Alerts {
     settings: Settings,
     active: imbl::OrdMap<Scope, Arc<[Alert]>>,
+    /// Failures of earlier attempts, and of the last one of an archived plan: over, and still in the object.
+    over: BTreeMap<Scope, Box<[Alert]>>,
     memory: BTreeMap<Scope, Memory>,
 }
 
@@ -156,19 +160,42 @@ impl Alerts {
     pub fn plan(&mut self, key: &Key, state: Option<&PlanState>, now: Time) -> Evaluated {
         let scope = Scope::Plan(key.clone());
         let Some(state) = state else { return self.gone(&scope) };
-        let uid = if state.plan.uid.is_empty() { key.to_string().into() } else { state.plan.uid.clone() };
+        let uid = uid_of(key, &state.plan.uid);
         let attempt = state.plan.attempts.len().saturating_sub(1);
-        self.evaluate(scope, &uid, attempt, now, |check| match check {
+        let over = self.failures_over(&scope, &uid, state);
+        let before = if over.is_empty() { self.over.remove(&scope) } else { self.over.insert(scope.clone(), over.clone()) };
+        let more_is_over = over.iter().any(|alert| !before.iter().flat_map(|before| before.iter()).any(|old| old.id == alert.id));
+        let mut evaluated = self.evaluate(scope, &uid, attempt, now, |check| match check {
             Check::Plan(check) => check(state),
             Check::Provider(_) => Vec::new(),
-        })
+        });
+        evaluated.changed |= more_is_over;
+        evaluated
+    }
+
+    /// The failures that only the history still tells of.
+    fn failures_over(&self, scope: &Scope, uid: &Text, state: &PlanState) -> Box<[Alert]> {
+        let Some(rule) = RULES.iter().find(|rule| rule.name == PLAN_FAILED && self.settings.is_on(rule)) else {
+            return Box::default();
+        };
+        let alert = |(attempt, at, reason)| Alert {
+            id: AlertId { uid: uid.clone(), attempt, rule: rule.name, subject: Text::new(), episode: 0 },
+            scope: scope.clone(),
+            severity: self.settings.severity(rule),
+            state: AlertState::Over,
+            since: at,
+            fires: at,
+            reason,
+            causes: Vec::new(),
+        };
+        checks::failures_over(state).into_iter().map(alert).collect()
     }
 
     /// Evaluates every rule for a provider as it is now, with the number of plans that use it; `None` for one that is gone.
     pub fn provider(&mut self, key: &Key, provider: Option<(&Provider, usize)>, now: Time) -> Evaluated {
         let scope = Scope::Provider(key.clone());
         let Some((provider, plans)) = provider else { return self.gone(&scope) };
-        let uid = if provider.uid.is_empty() { key.to_string().into() } else { provider.uid.clone() };
+        let uid = uid_of(key, &provider.uid);
         self.evaluate(scope, &uid, 0, now, |check| match check {
             Check::Provider(check) => check(provider, plans),
             Check::Plan(_) => Vec::new(),
@@ -185,13 +212,39 @@ impl Alerts {
         self.active.get(scope).map_or(&[], |alerts| alerts)
     }
 
+    /// Every alert that fires or is pending.
+    pub fn holding(&self) -> impl Iterator<Item = &Alert> {
+        self.active.values().flat_map(|alerts| alerts.iter())
+    }
+
     /// Every alert that fires.
     pub fn firing(&self) -> impl Iterator<Item = &Alert> {
-        self.active.values().flat_map(|alerts| alerts.iter()).filter(|alert| alert.state == AlertState::Firing)
+        self.holding().filter(|alert| alert.state == AlertState::Firing)
+    }
+
+    /// Every failure of an attempt that was over before now, and that the objects still tell of.
+    pub fn over(&self) -> impl Iterator<Item = &Alert> {
+        self.over.values().flatten()
+    }
+
+    /// What the objects do not say, for the ledger to keep.
+    pub fn memory(&self) -> &BTreeMap<Scope, Memory> {
+        &self.memory
+    }
+
+    /// Takes what the ledger kept. Called before anything is evaluated.
+    pub fn remember(&mut self, memory: BTreeMap<Scope, Memory>) {
+        self.memory = memory;
+    }
+
+    /// Forgets what is not there. Called when everything that is there has been seen.
+    pub fn keep(&mut self, is_there: impl Fn(&Scope) -> bool) {
+        self.memory.retain(|scope, _| is_there(scope));
     }
 
     fn gone(&mut self, scope: &Scope) -> Evaluated {
         self.memory.remove(scope);
+        self.over.remove(scope);
         Evaluated { changed: self.active.remove(scope).is_some(), again: None }
     }
 
@@ -209,62 +262,51 @@ impl Alerts {
         let mut alerts = Vec::new();
         for rule in RULES.iter().filter(|rule| self.settings.is_on(rule)) {
             for finding in check(rule.check) {
-                let identity: Identity = (uid.clone(), attempt, rule.name, finding.subject.clone());
+                let (uid, subject) = (uid.clone(), finding.subject);
+                let identity = Identity { uid, attempt, rule: rule.name, subject };
                 let from = finding.from.unwrap_or_else(|| memory.seen.get(&identity).copied().unwrap_or(now));
                 if finding.from.is_none() {
                     seen.insert(identity.clone(), from);
                 }
-                let fires = from.plus(self.settings.hold(rule));
+                let fires_at = from.plus(self.settings.hold(rule));
                 let ends = finding.until.filter(|until| *until > now);
                 if finding.until.is_some() && ends.is_none() {
                     continue;
                 }
-                let next = [Some(from), Some(fires), ends].into_iter().flatten().filter(|at| *at > now).min();
+                let next = [Some(from), Some(fires_at), ends].into_iter().flatten().filter(|at| *at > now).min();
                 again = [again, next].into_iter().flatten().min();
-                let fires = fires <= now;
+                let fires = fires_at <= now;
                 if from > now || !(fires || rule.pending_is_shown) {
                     continue;
                 }
-                let episode = self.episode(&scope, &identity, fires, &mut memory);
-                let (uid, attempt, rule_name, subject) = identity;
+                let episode = memory.episode(&identity, fires);
+                let Identity { uid, attempt, rule: name, subject } = identity;
                 alerts.push(Alert {
-                    id: AlertId { uid, attempt, rule: rule_name, subject, episode },
+                    id: AlertId { uid, attempt, rule: name, subject, episode },
                     scope: scope.clone(),
                     severity: self.settings.severity(rule),
                     state: if fires { AlertState::Firing } else { AlertState::Pending },
                     since: from,
+                    fires: fires_at,
                     reason: finding.reason,
                     causes: finding.causes,
                 });
             }
         }
         memory.seen = seen;
+        memory.keep(uid, attempt, |identity| {
+            let is_it = |alert: &Alert| alert.id.rule == identity.rule && alert.id.subject == identity.subject;
+            alerts.iter().any(|alert| alert.state == AlertState::Firing && is_it(alert))
+        });
         let changed = self.of(&scope) != alerts.as_slice();
         if alerts.is_empty() {
             self.active.remove(&scope);
         } else if changed {
             self.active.insert(scope.clone(), alerts.into());
         }
-        if !memory.seen.is_empty() || !memory.fired.is_empty() {
+        if !memory.is_empty() {
             self.memory.insert(scope, memory);
         }
         Evaluated { changed, again }
-    }
-
-    /// The episode of an alert: one that begins to fire has one more than the last time.
-    fn episode(&self, scope: &Scope, identity: &Identity, fires: bool, memory: &mut Memory) -> u32 {
-        let (uid, attempt, rule, subject) = identity;
-        let before = self.of(scope).iter().find(|alert| {
-            (&alert.id.uid, alert.id.attempt, alert.id.rule, &alert.id.subject) == (uid, *attempt, *rule, subject)
-        });
-        let fired = memory.fired.get(identity).copied().unwrap_or(0);
-        match before {
-            Some(alert) if alert.state == AlertState::Firing => alert.id.episode,
-            Some(_) | None if fires => {
-                memory.fired.insert(identity.clone(), fired + 1);
-                fired
-            }
-            Some(_) | None => fired,
-        }
     }
 }

@@ -7,11 +7,11 @@
 use crate::alert::{AlertState, Alerts, RULES, Scope};
 use crate::archive::Decided;
 use crate::config::Config;
-use crate::dispatch::{Send, Told};
+use crate::dispatch::{Began, Dispatch, Outcome as Delivery, Receiver, Routing, Send, Told, Topic};
 use crate::forklift::{Issue, Object};
 use crate::http::View;
 use crate::metrics::{Cache, Own, PlanContext};
-use crate::plan::{Event, Key, Kind, Text, Time};
+use crate::plan::{Event, Key, Kind, Time};
 use crate::policy::{self, Decision, Policy};
 use crate::store::{Changes, Health, Report, Store, WatchId};
 use crate::watch::{Observation, Seen};
@@ -22,8 +22,12 @@ use std::sync::Arc;
 pub struct Engine {
     store: Store,
     alerts: Alerts,
-    told: Told,
-    receivers: Vec<Text>,
+    dispatch: Dispatch,
+    routing: Routing,
+    /// When to ask again what is due, though nothing changes.
+    due_again: Option<Time>,
+    /// Whether something has changed that may be due to be told.
+    is_news: bool,
     policy: Option<Policy>,
     decisions: imbl::OrdMap<Key, Decision>,
     /// When to conclude again about something that does not change.
@@ -46,27 +50,28 @@ pub struct Engine {
 pub struct Outcome {
     /// What happened to plans.
     pub events: Vec<Event>,
-    /// Notifications that are due.
-    pub sends: Vec<Send>,
     /// Decisions of the archive policy that are new.
     pub decisions: Vec<Decided>,
     /// What is odd about the input, each thing once.
     pub oddities: Vec<String>,
     /// Watches that broke, or work again.
     pub watches: Vec<String>,
-    /// Alerts that fired at the start and are not told.
-    pub baseline: Option<usize>,
+    /// What was found at the start.
+    pub began: Option<Began>,
 }
 
 impl Engine {
     /// An engine that has seen nothing.
     pub fn new(config: &Config, own: Arc<Own>) -> Self {
         let alert_settings = config.alerts.settings();
+        let routing = config.notify.routing(&config.alerts, &config.kubernetes);
         let engine = Self {
             store: Store::default(),
             alerts: Alerts::new(alert_settings.clone()),
-            told: Told::default(),
-            receivers: if config.notify.log { vec!["log".into()] } else { Vec::new() },
+            dispatch: Dispatch::new(routing.clone(), Told::default()),
+            routing,
+            due_again: None,
+            is_news: false,
             policy: config.archive.policy(),
             decisions: imbl::OrdMap::new(),
             deadlines: BTreeSet::new(),
@@ -81,7 +86,7 @@ impl Engine {
             named: BTreeSet::new(),
         };
         engine.count_alerts();
-        for receiver in &engine.receivers {
+        for receiver in &engine.routing.receivers {
             engine.own.start_notifications(receiver);
         }
         engine
@@ -128,7 +133,13 @@ impl Engine {
             Seen::Synced => {
                 if !self.synced {
                     self.synced = true;
-                    outcome.baseline = Some(self.told.baseline(&self.alerts, &self.receivers));
+                    let store = &self.store;
+                    self.alerts.keep(|scope| match scope {
+                        Scope::Plan(key) => store.plan(key).is_some(),
+                        Scope::Provider(key) => store.provider(key).is_some(),
+                    });
+                    outcome.began = Some(self.dispatch.begin(&self.alerts, store, &|_| None, at));
+                    self.is_news = true;
                 }
                 Changes::default()
             }
@@ -152,9 +163,28 @@ impl Engine {
         outcome
     }
 
-    /// When [`Engine::tick`] has something to do.
+    /// What is due to be told now. The caller owes an outcome for each, through [`Engine::record`].
+    pub fn due(&mut self, now: Time) -> Vec<Send> {
+        let is_time = self.due_again.is_some_and(|at| at <= now);
+        if !self.synced || !(self.is_news || is_time) {
+            return Vec::new();
+        }
+        let due = self.dispatch.due(&self.alerts, &self.store, now);
+        self.is_news = false;
+        self.due_again = due.again;
+        due.sends
+    }
+
+    /// Takes what became of a notification.
+    pub fn record(&mut self, receiver: &Receiver, topic: &Topic, delivery: Delivery, now: Time) {
+        self.dispatch.record(receiver, topic, delivery, now);
+        self.is_news = true;
+    }
+
+    /// When [`Engine::tick`] or [`Engine::due`] has something to do.
     pub fn next_deadline(&self) -> Option<Time> {
-        self.deadlines.first().map(|(at, _)| *at)
+        let due = if self.synced { self.due_again } else { None };
+        self.deadlines.first().map(|(at, _)| *at).into_iter().chain(due).min()
     }
 
     /// Whether everything that was there at the start has been seen.
@@ -191,7 +221,8 @@ impl Engine {
     fn restart(&mut self) {
         self.store = Store::default();
         self.alerts = Alerts::new(self.alert_settings.clone());
-        self.told = Told::default();
+        self.dispatch = Dispatch::new(self.routing.clone(), Told::default());
+        self.due_again = None;
         self.decisions = imbl::OrdMap::new();
         self.deadlines.clear();
         self.deadline_of.clear();
@@ -229,9 +260,7 @@ impl Engine {
         }
         if alerts_changed {
             self.count_alerts();
-            if self.synced {
-                outcome.sends.extend(self.told.due(&self.alerts, &self.receivers));
-            }
+            self.is_news = true;
         }
     }
 
@@ -314,7 +343,7 @@ impl Engine {
     fn count_alerts(&self) {
         let mut counts: BTreeMap<(&str, &str, &str), usize> = BTreeMap::new();
         for rule in RULES.iter().filter(|rule| self.alert_settings.is_on(rule)) {
-            for state in AlertState::ALL {
+            for state in [AlertState::Pending, AlertState::Firing] {
                 counts.insert((rule.name, self.alert_settings.severity(rule).as_str(), state.as_str()), 0);
             }
         }

@@ -3,12 +3,16 @@
 //! Called by the loop. Changes of phase and flags that stay are told at info, everything smaller at debug.
 
 use super::engine::Outcome;
+use crate::dispatch::Send;
 use crate::plan::{Event, Fact};
 
 /// Takes what the loop did.
-pub trait Journal: Send {
+pub trait Journal: std::marker::Send {
     /// Writes it down.
     fn write(&mut self, outcome: &Outcome);
+
+    /// Writes down that something is told.
+    fn tell(&mut self, _: &Send) {}
 }
 
 /// The journal of the daemon: tracing.
@@ -23,8 +27,11 @@ impl Journal for Log {
         for watch in &outcome.watches {
             tracing::warn!("{watch}");
         }
-        if let Some(alerts @ 1..) = outcome.baseline {
-            tracing::info!(alerts, "alerts that fired before the start are not told");
+        if let Some(alerts @ 1..) = outcome.began.map(|began| began.baseline) {
+            tracing::info!(alerts, "alerts that fired before the start are not told one by one");
+        }
+        if let Some(conversations @ 1..) = outcome.began.map(|began| began.abandoned) {
+            tracing::warn!(conversations, "the ends of these cannot be told: their receivers are gone");
         }
         for event in &outcome.events {
             write_event(event);

@@ -130,18 +130,19 @@ pub async fn run(
         .context("the web configuration is wrong")?;
     // Unbounded: both carry changes of single plans, and their tasks do nothing that could block.
     let (send, due) = mpsc::unbounded_channel();
+    let (finish, done) = mpsc::unbounded_channel();
     let (decide, decisions) = mpsc::unbounded_channel();
     let (observe, observations) = mpsc::channel(QUEUE);
 
     let clock = input.clock();
     let mut source = input.start(observe);
     let cluster = config.general.cluster.clone();
-    let notifier = tokio::spawn(notify::deliver(cluster, own, due));
+    let notifier = tokio::spawn(notify::deliver(cluster, own, due, finish));
     let archiver = tokio::spawn(archive::dry_run(decisions));
     let (stop_http, http_stopped) = watch::channel(false);
     let mut server = tokio::spawn(http::serve(listener, server, http_stopped));
     let outputs = Outputs { publish, send, decide, journal };
-    let mut main_loop = tokio::spawn(run_loop(engine, clock, observations, outputs));
+    let mut main_loop = tokio::spawn(run_loop(engine, clock, observations, done, outputs));
 
     let result = tokio::select! {
         () = stop => Ok(()),
@@ -190,11 +191,15 @@ impl Outputs {
     fn write(&mut self, outcome: Outcome) {
         self.journal.write(&outcome);
         // The receivers are gone only when the program stops.
-        for send in outcome.sends {
-            let _ = self.send.send(send);
-        }
         for decided in outcome.decisions {
             let _ = self.decide.send(decided);
+        }
+    }
+
+    fn tell(&mut self, sends: Vec<crate::dispatch::Send>) {
+        for send in sends {
+            self.journal.tell(&send);
+            let _ = self.send.send(send);
         }
     }
 }
@@ -204,6 +209,7 @@ async fn run_loop(
     mut engine: Engine,
     mut clock: Clock,
     mut observations: mpsc::Receiver<Observation>,
+    mut done: mpsc::UnboundedReceiver<notify::Done>,
     mut outputs: Outputs,
 ) {
     let mut batch = Vec::new();
@@ -225,6 +231,14 @@ async fn run_loop(
                     outputs.write(engine.tick(now));
                 }
             }
+            Some(done) = done.recv() => {
+                if let Some(now) = clock.now() {
+                    engine.record(&done.receiver, &done.topic, done.outcome, now);
+                }
+            }
+        }
+        if let Some(now) = clock.now() {
+            outputs.tell(engine.due(now));
         }
         outputs.publish.send_replace(Arc::new(engine.view()));
     }

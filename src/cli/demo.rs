@@ -4,7 +4,7 @@
 
 use super::{ConfigArgs, Failure, log, run};
 use crate::app::{self, Input, Journal, Outcome};
-use crate::dispatch::Turn;
+use crate::dispatch::{Send, Turn};
 use crate::http::Web;
 use crate::plan::{Event, Fact, Key, PlanPhase, Time, VmPhase};
 use crate::policy::Decision;
@@ -93,19 +93,6 @@ impl Journal for Story {
         let mut lines = Vec::new();
         lines.extend(outcome.oddities.iter().map(|oddity| format!("          {oddity}")));
         lines.extend(outcome.events.iter().filter_map(|event| self.event(event)));
-        for send in &outcome.sends {
-            let alert = &send.alert;
-            let text = match send.turn {
-                Turn::Firing | Turn::Reminder | Turn::Over => {
-                    format!("would tell {}: {} ({}): {}", send.receiver, alert.id.rule, alert.severity, send.reason())
-                }
-                Turn::Updated => {
-                    format!("would add for {}: {} ({}): {}", send.receiver, alert.id.rule, alert.severity, send.reason())
-                }
-                Turn::Resolved => format!("would tell {}: {} is resolved", send.receiver, alert.id.rule),
-            };
-            lines.push(self.line(None, alert.scope.key(), "35", &text));
-        }
         for decided in &outcome.decisions {
             if let Decision::Archive(_) = decided.decision {
                 lines.push(self.line(
@@ -116,11 +103,29 @@ impl Journal for Story {
                 ));
             }
         }
-        let mut out = std::io::stdout().lock();
-        for line in lines {
-            // A reader that has had enough is no error.
-            let _ = writeln!(out, "{line}");
-        }
+        print_lines(&lines);
+    }
+
+    fn tell(&mut self, send: &Send) {
+        let alert = &send.alert;
+        let text = match send.turn {
+            Turn::Firing | Turn::Reminder | Turn::Over => {
+                format!("would tell {}: {} ({}): {}", send.receiver, alert.id.rule, alert.severity, send.reason())
+            }
+            Turn::Updated => {
+                format!("would add for {}: {} ({}): {}", send.receiver, alert.id.rule, alert.severity, send.reason())
+            }
+            Turn::Resolved => format!("would tell {}: {} is resolved", send.receiver, alert.id.rule),
+        };
+        print_lines(&[self.line(None, alert.scope.key(), "35", &text)]);
+    }
+}
+
+fn print_lines(lines: &[String]) {
+    let mut out = std::io::stdout().lock();
+    for line in lines {
+        // A reader that has had enough is no error.
+        let _ = writeln!(out, "{line}");
     }
 }
 

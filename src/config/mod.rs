@@ -14,6 +14,7 @@ mod log;
 mod metrics;
 mod notify;
 mod replay;
+mod routes;
 mod section;
 mod setting;
 mod source;
@@ -29,6 +30,7 @@ pub use log::{LogConfig, LogFormat, LogLevel};
 pub use metrics::MetricsConfig;
 pub use notify::NotifyConfig;
 pub use replay::ReplayConfig;
+pub use routes::{ReceiverKind, Receivers, RouteConfig, Routes};
 pub use section::{Errors, Problem};
 pub use setting::Secret;
 pub use source::Source;
@@ -122,5 +124,6 @@ impl Config {
     fn check(&self, errors: &mut Errors) {
         self.metrics.check(errors);
         self.http.check(errors);
+        self.notify.check(&self.alerts, errors);
     }
 }

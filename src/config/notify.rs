@@ -1,11 +1,101 @@
-//! `notify`: who is told.
+//! `notify`: who is told, of what, and how fast.
 
-use super::section::section;
+use super::routes::{Receivers, Routes};
+use super::section::{Errors, section, suggest};
+use super::setting::Count0;
+use super::{AlertsConfig, KubernetesConfig};
+use crate::alert::RULES;
+use crate::dispatch::{LABELS, Matcher, OF_THE_PLAN, Route, Routing, Selection, Storm, Timing, unreachable};
+use std::time::Duration;
 
 section! {
     /// Who is told.
     pub struct NotifyConfig {
-        /// Write each notification to the log, under the receiver name log.
-        log: bool = "true",
+        /// Receivers by name, each with its type. There is log: a line of the log for each notification.
+        receivers: Receivers = "{log: {type: log}}",
+        /// Who is told of what: the first route counts of which all matchers match, in Alertmanager's syntax, such as
+        /// {matchers: [severity="critical", namespace=~"prod-.*"], receivers: [log], group_wait: 0s}. An alert that no route
+        /// takes is told to nobody, and so is one whose route has no receivers. Without routes everybody is told everything.
+        routes: Routes = "[]",
+        /// How long the first news for a receiver waits for more, so that they come together. A route may have its own.
+        group_wait: Duration = "30s",
+        /// The least time between two messages of one conversation, unless it gets worse. A route may have its own.
+        group_interval: Duration = "5m",
+        /// After which time what still fires is told again; 0s for never. A route may have its own.
+        repeat_interval: Duration = "0s",
+        /// Whether ends are told. A route may have its own.
+        send_resolved: bool = "true",
+        /// So many new conversations of a receiver within storm_window are told one by one; what goes beyond comes in one
+        /// digest. 0 for no such limit.
+        storm_threads: Count0 = "10",
+        /// The window of storm_threads.
+        storm_window: Duration = "10m",
+        /// Whether a new receiver is told, once, what fires already: at the first start, or when it is added.
+        tell_baseline: bool = "true",
     }
+}
+
+impl NotifyConfig {
+    /// In the terms of `dispatch`.
+    pub fn routing(&self, alerts: &AlertsConfig, kubernetes: &KubernetesConfig) -> Routing {
+        let receivers: Vec<_> = self.receivers.names().map(Into::into).collect();
+        let mut routes: Vec<Route> = self.routes.0.iter().map(|route| route.with(self.timing())).collect();
+        if routes.is_empty() {
+            let selection = Selection { matchers: Vec::new(), receivers: receivers.clone() };
+            routes.push(Route { selection, timing: self.timing() });
+        }
+        let settings = alerts.settings();
+        let rules = RULES.iter().filter(|rule| settings.is_on(rule)).map(|rule| rule.name.into()).collect();
+        let namespaces = kubernetes.namespaces.iter().map(Into::into).collect();
+        Routing {
+            receivers: receivers.into_iter().collect(),
+            routes,
+            storm: Storm { threads: self.storm_threads.0, window: self.storm_window },
+            tell_baseline: self.tell_baseline,
+            rules,
+            namespaces,
+        }
+    }
+
+    fn timing(&self) -> Timing {
+        Timing {
+            group_wait: self.group_wait,
+            group_interval: self.group_interval,
+            repeat_interval: self.repeat_interval,
+            send_resolved: self.send_resolved,
+        }
+    }
+
+    /// Finds receivers that there are not, labels that there are not, and routes that can never match.
+    pub(super) fn check(&self, alerts: &AlertsConfig, errors: &mut Errors) {
+        let settings = alerts.settings();
+        let on = RULES.iter().filter(|rule| settings.is_on(rule));
+        let on: Vec<_> = on.map(|rule| (rule.name, settings.severity(rule))).collect();
+        let receivers: Vec<&str> = self.receivers.names().collect();
+        let routes: Vec<Selection> = self.routes.0.iter().map(|route| route.with(self.timing()).selection).collect();
+        for (at, route) in routes.iter().enumerate() {
+            let path = format!("notify.routes[{at}]");
+            for name in route.receivers.iter().filter(|name| !receivers.contains(&name.as_str())) {
+                let meant = suggest(name, &receivers);
+                errors.push(format!("{path}.receivers"), format!("there is no receiver {name:?}; {meant}"));
+            }
+            let wrong: Vec<String> = route.matchers.iter().filter_map(unknown_label).collect();
+            if wrong.is_empty()
+                && let Some(why) = unreachable(route, &routes[..at], &on)
+            {
+                errors.push(&path, format!("it can never match: {why}"));
+            }
+            wrong.into_iter().for_each(|wrong| errors.push(format!("{path}.matchers"), wrong));
+        }
+    }
+}
+
+fn unknown_label(matcher: &Matcher) -> Option<String> {
+    let name = matcher.label();
+    let known: Vec<&str> = LABELS.iter().map(|(name, _)| *name).collect();
+    let own = name.strip_prefix(OF_THE_PLAN).is_some_and(|name| !name.is_empty());
+    (!own && !known.contains(&name)).then(|| {
+        let meant = suggest(name, &known);
+        format!("alerts have no label {name:?}; {meant}; a label of the plan is {OF_THE_PLAN}NAME")
+    })
 }

@@ -100,6 +100,21 @@ impl Setting for Count {
     }
 }
 
+/// A count, or zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count0(pub usize);
+
+impl Setting for Count0 {
+    const ACCEPTS: &'static str = "a whole number from 0 to 1000000";
+    fn parse(value: &Value) -> Result<Self, String> {
+        let number = number(value)?;
+        if number <= 1_000_000 { Ok(Self(number)) } else { Err(String::new()) }
+    }
+    fn show(&self) -> String {
+        self.0.to_string()
+    }
+}
+
 /// A factor above zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Factor(pub f64);

@@ -44,6 +44,8 @@ pub enum Topic {
     Digest(Time),
     /// What fired before a receiver, rule or route was in force; told once, never resolved. Named by when that was.
     Baseline(Time),
+    /// Failures of attempts that were over before they could be told; told once, never resolved. Named by when that was.
+    Over(Time),
 }
 
 /// By what the alerts of a thread are ordered: the worst first, then by the table of rules, then the oldest.

@@ -5,15 +5,34 @@
 
 mod log;
 
-use crate::dispatch::Send;
+use crate::dispatch::{Outcome, Receiver, Send, Topic};
 use crate::metrics::Own;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// Delivers notifications until the sender is gone, so that what is due when the program stops is still told.
-pub async fn deliver(cluster: String, own: Arc<Own>, mut due: mpsc::UnboundedReceiver<Send>) {
+/// What became of a notification.
+#[derive(Debug)]
+pub struct Done {
+    /// To this receiver.
+    pub receiver: Receiver,
+    /// About this.
+    pub topic: Topic,
+    /// That.
+    pub outcome: Outcome,
+}
+
+/// Delivers notifications until the sender is gone, so that what is due when the program stops is still told. Each is answered
+/// with what became of it.
+pub async fn deliver(
+    cluster: String,
+    own: Arc<Own>,
+    mut due: mpsc::UnboundedReceiver<Send>,
+    done: mpsc::UnboundedSender<Done>,
+) {
     while let Some(send) = due.recv().await {
         log::send(&cluster, &send);
         own.count_notification(&send.receiver, send.alert.id.rule, send.turn.as_str());
+        // The loop is gone only when the program stops.
+        let _ = done.send(Done { receiver: send.receiver, topic: send.topic, outcome: Outcome::Delivered });
     }
 }

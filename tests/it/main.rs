@@ -5,11 +5,13 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
 mod daemon;
+mod desk;
 mod prometheus;
 mod support;
 
 // pure: objects in, conclusions out
 mod config;
+mod conversations;
 mod decode;
 mod dispatch;
 mod exposition;

@@ -1,0 +1,145 @@
+//! What was there before is not news: what happens to the alerts that are found at the start.
+//!
+//! Called once, when everything that is there has been seen. A receiver, rule, namespace or route that was not in force when
+//! this program last ran takes what holds already as its baseline. What was in force and is not told is owed, and `due` tells
+//! it.
+
+use super::conversation::{Conversation, Receiver};
+use super::due::{Dispatch, settle};
+use super::labels::Labels;
+use super::scene::{Member, Scene};
+use super::thread::{ThreadId, Topic};
+use super::{Intent, Turn};
+use crate::alert::{Alert, AlertState, Alerts, RULES, Since};
+use crate::plan::Time;
+use crate::store::Store;
+use std::collections::BTreeMap;
+
+/// What was found at the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Began {
+    /// Alerts that are not told to at least one receiver, because they were there before.
+    pub baseline: usize,
+    /// Conversations that cannot be ended, because their receiver is gone.
+    pub abandoned: usize,
+}
+
+/// When a part of the ledger was lost: by the uid of an object the last time at which its part is known to have been whole.
+pub type Lost<'a> = &'a dyn Fn(&str) -> Option<Time>;
+
+impl Dispatch {
+    /// Takes account of what is there at the start.
+    pub fn begin(&mut self, alerts: &Alerts, store: &Store, lost: Lost<'_>, now: Time) -> Began {
+        let mut began = Began::default();
+        let receivers = &self.routing.receivers;
+        let before = self.told.conversations.len();
+        self.told.conversations.retain(|(receiver, _), _| receivers.contains(receiver));
+        began.abandoned = before - self.told.conversations.len();
+        for conversation in self.told.conversations.values_mut() {
+            conversation.lose_track(now);
+        }
+        let scene = Scene::new(alerts, store, &self.routing, now);
+        let is_first = self.told.standing.is_none() && self.told.conversations.is_empty() && self.told.settled.is_empty();
+        let mut baseline: BTreeMap<Receiver, Vec<Alert>> = BTreeMap::new();
+        for member in scene.holding.iter().chain(&scene.over) {
+            for receiver in member.route.into_iter().flat_map(|route| &route.selection.receivers) {
+                let labels = Labels::of(member.alert, store);
+                let was_in_force = match &self.told.standing {
+                    Some(standing) => standing.covers(&labels, receiver),
+                    // Only the part of the ledger that says so is lost.
+                    None => !is_first,
+                };
+                if !was_in_force && !begins_later(member.alert) {
+                    if self.told.take_as_baseline(receiver, member.alert) {
+                        baseline.entry(receiver.clone()).or_default().push(member.alert.clone());
+                    }
+                } else if was_in_force && let Some(whole) = lost(&member.alert.id.uid) {
+                    self.told.take_as_lost(receiver, member, whole, now);
+                }
+            }
+        }
+        let distinct: std::collections::BTreeSet<_> = baseline.values().flatten().map(|alert| &alert.id).collect();
+        began.baseline = distinct.len();
+        if self.routing.tell_baseline {
+            for (receiver, alerts) in baseline {
+                let alerts: Vec<Alert> = alerts.into_iter().filter(|alert| alert.state != AlertState::Over).collect();
+                if !alerts.is_empty() {
+                    let once = Some(Box::new(Intent { turn: Turn::Firing, alerts, ended: Vec::new() }));
+                    let conversation = Conversation { once, ..Conversation::default() };
+                    self.told.conversations.insert((receiver, Topic::Baseline(now)), conversation);
+                }
+            }
+        }
+        self.told.standing = Some(self.routing.standing());
+        began
+    }
+}
+
+/// Whether an alert that is pending will fire because of what we saw, not of what was there before. Of a rule for which Forklift
+/// keeps no clock nobody can say.
+fn begins_later(alert: &Alert) -> bool {
+    let keeps_clock = || RULES.iter().any(|rule| rule.name == alert.id.rule && rule.since == Since::Object);
+    alert.state == AlertState::Pending && keeps_clock()
+}
+
+impl super::due::Told {
+    /// Takes an alert as there before; answers whether that is so.
+    fn take_as_baseline(&mut self, receiver: &Receiver, alert: &Alert) -> bool {
+        if self.accounts_for(receiver, alert) {
+            return false;
+        }
+        settle(&mut self.settled, receiver, [alert]);
+        if alert.state != AlertState::Over {
+            let topic = Topic::Thread(ThreadId::of(&alert.id));
+            let conversation = self.conversations.entry((receiver.clone(), topic)).or_default();
+            conversation.silent.insert(alert.id.clone());
+        }
+        true
+    }
+
+    /// Takes an alert as told if it fired while the ledger was whole, and else as one that may have been told.
+    fn take_as_lost(&mut self, receiver: &Receiver, member: &Member<'_>, whole: Time, now: Time) {
+        let alert = member.alert;
+        if self.accounts_for(receiver, alert) || begins_later(alert) {
+            return;
+        }
+        let was_told = alert.state != AlertState::Pending && alert.fires <= whole;
+        if was_told {
+            settle(&mut self.settled, receiver, [alert]);
+        }
+        let known = (alert.id.clone(), alert.clone());
+        match (alert.state, was_told) {
+            (AlertState::Over, true) => {}
+            (AlertState::Over, false) => {
+                let conversation = self.conversations.entry((receiver.clone(), Topic::Over(now))).or_default();
+                let nothing = || Box::new(Intent { turn: Turn::Over, alerts: Vec::new(), ended: Vec::new() });
+                conversation.once.get_or_insert_with(nothing).alerts.push(alert.clone());
+                conversation.in_doubt = Some(Turn::Over);
+            }
+            (AlertState::Firing | AlertState::Pending, was_told) => {
+                let topic = Topic::Thread(ThreadId::of(&alert.id));
+                let conversation = self.conversations.entry((receiver.clone(), topic)).or_default();
+                conversation.scope = Some(alert.scope.clone());
+                conversation.opened = Some(now);
+                if was_told {
+                    conversation.told = Some(whole);
+                    conversation.known.extend([known]);
+                } else {
+                    conversation.in_doubt = Some(Turn::Firing);
+                    conversation.perhaps.extend([known]);
+                }
+            }
+        }
+    }
+
+    fn accounts_for(&self, receiver: &Receiver, alert: &Alert) -> bool {
+        let own = (receiver.clone(), Topic::Thread(ThreadId::of(&alert.id)));
+        let mut told = self.conversations.get(&own).into_iter().chain(self.of_many(receiver));
+        let settled = self.settled.get(&(receiver.clone(), alert.id.uid.clone()));
+        let is_settled = || settled.is_some_and(|settled| settled.attempts.contains(&alert.id.attempt));
+        match alert.state {
+            AlertState::Over => is_settled(),
+            AlertState::Firing | AlertState::Pending => told.any(|told| told.accounts_for(&alert.id)),
+        }
+    }
+}

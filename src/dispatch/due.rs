@@ -1,0 +1,334 @@
+//! What is due now: what fires, less what was told.
+//!
+//! Called by the loop after each evaluation and when a time comes that it named. Level-triggered: nothing is queued, so nothing
+//! can be lost between two calls.
+
+use super::conversation::{Conversation, Outcome, Receiver, Step};
+use super::route::{Route, Routing, Standing, Timing};
+use super::scene::{Member, Scene};
+use super::thread::{ThreadId, Topic, weight};
+use super::{Intent, Send, Turn};
+use crate::alert::{Alert, Alerts, PLAN_FAILED, Scope};
+use crate::plan::{Key, Text, Time};
+use crate::store::Store;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// A digest takes no more threads than this, so that what the ledger keeps of it has a bound; the next digest takes them.
+const MOST_THREADS: usize = 2000;
+
+/// Where nothing in a conversation is routed any more.
+const UNROUTED: Timing = Timing {
+    group_wait: Duration::ZERO,
+    group_interval: Duration::from_secs(300),
+    repeat_interval: Duration::ZERO,
+    send_resolved: true,
+};
+
+/// The attempts of a plan whose failure a receiver was told of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Namespace and name of the plan.
+    pub plan: Key,
+    /// Indices of the attempts.
+    pub attempts: BTreeSet<usize>,
+}
+
+/// What was told to whom: all that has to survive the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The conversations, by receiver and topic.
+    pub conversations: BTreeMap<(Receiver, Topic), Conversation>,
+    /// The failures that need not be told any more, by receiver and uid of the plan.
+    pub settled: BTreeMap<(Receiver, Text), Settled>,
+    /// What was in force; `None` before the first start.
+    pub standing: Option<Standing>,
+}
+
+/// What is due.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    /// To be sent now. The caller owes an outcome for each.
+    pub sends: Vec<Send>,
+    /// When to ask again though nothing changes.
+    pub again: Option<Time>,
+}
+
+impl Due {
+    fn wait(&mut self, at: Time) {
+        self.again = Some(self.again.map_or(at, |again| again.min(at)));
+    }
+}
+
+/// Decides what is told, and keeps account of it.
+#[derive(Debug)]
+pub struct Dispatch {
+    pub(super) routing: Routing,
+    pub(super) told: Told,
+}
+
+impl Dispatch {
+    /// Goes on from what was told before.
+    pub fn new(routing: Routing, told: Told) -> Self {
+        Self { routing, told }
+    }
+
+    /// What was told, for the ledger to keep.
+    pub fn told(&self) -> &Told {
+        &self.told
+    }
+
+    /// What is due now. Each send counts as under way from here on, until [`Dispatch::record`] says what became of it.
+    pub fn due(&mut self, alerts: &Alerts, store: &Store, now: Time) -> Due {
+        let scene = Scene::new(alerts, store, &self.routing, now);
+        let mut due = Due::default();
+        continue_all(&mut self.told, &scene, now, &mut due);
+        open_all(&mut self.told, &self.routing, &scene, now, &mut due);
+        tell_what_is_over(&mut self.told, &scene, now, &mut due);
+        forget(&mut self.told, &self.routing, &scene, now);
+        if let Some(unmuted) = scene.unmuted() {
+            due.wait(unmuted);
+        }
+        due
+    }
+
+    /// Takes what became of a send.
+    pub fn record(&mut self, receiver: &Receiver, topic: &Topic, outcome: Outcome, now: Time) {
+        let Some(conversation) = self.told.conversations.get_mut(&(receiver.clone(), topic.clone())) else { return };
+        if let (Outcome::Delivered | Outcome::Refused, Some(intent)) = (&outcome, &conversation.sending) {
+            settle(&mut self.told.settled, receiver, &intent.alerts);
+        }
+        conversation.take(outcome, now);
+    }
+}
+
+/// Notes the failures among these alerts as told.
+pub(super) fn settle<'a>(
+    settled: &mut BTreeMap<(Receiver, Text), Settled>,
+    receiver: &Receiver,
+    alerts: impl IntoIterator<Item = &'a Alert>,
+) {
+    for alert in alerts.into_iter().filter(|alert| alert.id.rule == PLAN_FAILED) {
+        let entry = settled.entry((receiver.clone(), alert.id.uid.clone())).or_default();
+        entry.plan = alert.scope.key().clone();
+        entry.attempts.insert(alert.id.attempt);
+    }
+}
+
+fn send(receiver: &Receiver, topic: &Topic, episode: u32, is_repeat: bool, intent: Intent) -> Option<Send> {
+    let Intent { turn, mut alerts, ended } = intent;
+    alerts.sort_by(|one, other| weight(one).cmp(&weight(other)));
+    let mut alerts = alerts.into_iter();
+    let alert = alerts.next()?;
+    let (receiver, topic, others) = (receiver.clone(), topic.clone(), alerts.collect());
+    Some(Send { receiver, topic, episode, turn, is_repeat, alert, others, ended })
+}
+
+/// Goes on with the conversations that there are.
+fn continue_all(told: &mut Told, scene: &Scene<'_>, now: Time, due: &mut Due) {
+    let Told { conversations, settled, .. } = told;
+    for ((receiver, topic), conversation) in conversations.iter_mut() {
+        conversation.silent.retain(|id| scene.holds(id));
+        if !conversation.is_open() {
+            continue;
+        }
+        let (sight, route) = scene.sight(receiver, topic, conversation);
+        match conversation.next(&sight, route.map_or(&UNROUTED, |route| &route.timing), now) {
+            Step::Tell { turn, is_repeat } => {
+                let intent = conversation.begin(turn, &sight, now);
+                due.sends.extend(send(receiver, topic, conversation.episode, is_repeat, intent));
+            }
+            Step::Wait(at, _) => due.wait(at),
+            Step::Rest(_) => {}
+            Step::Close(_) => {
+                settle(settled, receiver, conversation.told_of().map(|(_, alert)| alert));
+                // What was never told leaves no trace.
+                let was_told = conversation.is_owed();
+                conversation.close();
+                if !was_told {
+                    conversation.opened = None;
+                }
+            }
+        }
+    }
+}
+
+/// A thread of which a receiver is to be told for the first time, or again.
+struct Opening<'a> {
+    thread: ThreadId,
+    lead: Member<'a>,
+    at: Time,
+}
+
+/// Opens conversations about what is new.
+fn open_all(told: &mut Told, routing: &Routing, scene: &Scene<'_>, now: Time, due: &mut Due) {
+    for (receiver, openings) in openings(told, routing, scene) {
+        // What comes while the first of it waits is told with it.
+        match openings.iter().map(|opening| opening.at).min() {
+            Some(at) if at > now => due.wait(at),
+            Some(_) => open(told, routing, scene, &receiver, openings, now, due),
+            None => {}
+        }
+    }
+}
+
+fn openings<'a>(told: &Told, routing: &Routing, scene: &Scene<'a>) -> BTreeMap<Receiver, Vec<Opening<'a>>> {
+    let in_digest: BTreeSet<(&Receiver, &ThreadId)> = told
+        .conversations
+        .iter()
+        .flat_map(|((receiver, _), digest)| digest.threads.iter().map(move |thread| (receiver, thread)))
+        .collect();
+    let mut openings: BTreeMap<Receiver, Vec<Opening<'a>>> = BTreeMap::new();
+    for (thread, members) in &scene.threads {
+        let receivers = members.iter().filter_map(|member| member.route).flat_map(|route| &route.selection.receivers);
+        for receiver in receivers.collect::<BTreeSet<_>>() {
+            let conversation = told.conversations.get(&(receiver.clone(), Topic::Thread(thread.clone())));
+            if conversation.is_some_and(Conversation::is_open) || in_digest.contains(&(receiver, thread)) {
+                continue;
+            }
+            let audible = || {
+                let members = scene.members(thread, receiver, conversation);
+                members.filter(|member| member.is_audible() && routing.receivers.contains(receiver))
+            };
+            let wait = |member: &Member<'_>| member.route.map_or(Duration::ZERO, |route| route.timing.group_wait);
+            let at = audible().map(|member| member.alert.fires.plus(wait(member))).min();
+            if let (Some(lead), Some(at)) = (audible().next(), at) {
+                let opening = Opening { thread: thread.clone(), lead: *lead, at };
+                openings.entry(receiver.clone()).or_default().push(opening);
+            }
+        }
+    }
+    openings
+}
+
+fn open(
+    told: &mut Told,
+    routing: &Routing,
+    scene: &Scene<'_>,
+    receiver: &Receiver,
+    openings: Vec<Opening<'_>>,
+    now: Time,
+    due: &mut Due,
+) {
+    let is_recent = |at: Time| now.since(at) < routing.storm.window;
+    let own = told.conversations.iter().filter(|((of, _), _)| of == receiver);
+    let recent = own.filter(|(_, told)| told.once.is_none() && told.opened.is_some_and(is_recent)).count();
+    if routing.storm.threads > 0 && recent + openings.len() > routing.storm.threads {
+        return open_digest(told, scene, receiver, openings, now, due);
+    }
+    for Opening { thread, lead, .. } in openings {
+        let topic = Topic::Thread(thread);
+        let conversation = told.conversations.entry((receiver.clone(), topic.clone())).or_default();
+        conversation.reopen();
+        conversation.scope = Some(lead.alert.scope.clone());
+        tell(conversation, scene, receiver, &topic, lead.route, now, due);
+    }
+}
+
+/// Adds the threads to the digest that is open, or opens one. Nothing is dropped: it is told in fewer messages.
+fn open_digest(
+    told: &mut Told,
+    scene: &Scene<'_>,
+    receiver: &Receiver,
+    openings: Vec<Opening<'_>>,
+    now: Time,
+    due: &mut Due,
+) {
+    let has_room = |topic: &Topic, digest: &Conversation| {
+        matches!(topic, Topic::Digest(_)) && digest.is_open() && digest.threads.len() + openings.len() <= MOST_THREADS
+    };
+    let mut own = told.conversations.iter().filter(|((of, _), _)| of == receiver);
+    let open = own.find(|((_, topic), digest)| has_room(topic, digest)).map(|((_, topic), _)| topic.clone());
+    let topic = open.unwrap_or(Topic::Digest(now));
+    let route = openings.first().and_then(|opening| opening.lead.route);
+    let digest = told.conversations.entry((receiver.clone(), topic.clone())).or_default();
+    if digest.closed {
+        // It was opened and resolved within this second.
+        return due.wait(now.plus(Duration::from_secs(1)));
+    }
+    digest.threads.extend(openings.into_iter().map(|opening| opening.thread));
+    tell(digest, scene, receiver, &topic, route, now, due);
+}
+
+/// Tells a conversation that has just got something new, if it is time.
+fn tell(
+    conversation: &mut Conversation,
+    scene: &Scene<'_>,
+    receiver: &Receiver,
+    topic: &Topic,
+    route: Option<&Route>,
+    now: Time,
+    due: &mut Due,
+) {
+    let timing = route.map_or(&UNROUTED, |route| &route.timing);
+    let (sight, _) = scene.sight(receiver, topic, conversation);
+    match conversation.next(&sight, timing, now) {
+        Step::Tell { turn, is_repeat } => {
+            conversation.ends_silently = !timing.send_resolved;
+            let intent = conversation.begin(turn, &sight, now);
+            due.sends.extend(send(receiver, topic, conversation.episode, is_repeat, intent));
+        }
+        Step::Wait(at, _) => due.wait(at),
+        Step::Rest(_) | Step::Close(_) => {}
+    }
+}
+
+/// Tells of failures that only the history still has, all of them in one message.
+fn tell_what_is_over(told: &mut Told, scene: &Scene<'_>, now: Time, due: &mut Due) {
+    let mut news: BTreeMap<Receiver, Vec<Alert>> = BTreeMap::new();
+    for member in scene.over.iter().filter(|member| member.is_audible()) {
+        for receiver in member.route.into_iter().flat_map(|route| &route.selection.receivers) {
+            if !told.is_told_as_over(receiver, member.alert) {
+                news.entry(receiver.clone()).or_default().push(member.alert.clone());
+            }
+        }
+    }
+    for (receiver, alerts) in news {
+        let topic = Topic::Over(now);
+        let conversation = told.conversations.entry((receiver.clone(), topic.clone())).or_default();
+        if conversation.once.is_some() || conversation.closed {
+            due.wait(now.plus(Duration::from_secs(1)));
+            continue;
+        }
+        conversation.once = Some(Box::new(Intent { turn: Turn::Over, alerts, ended: Vec::new() }));
+        tell(conversation, scene, &receiver, &topic, None, now, due);
+    }
+}
+
+impl Told {
+    /// Whether a failure that is over was told, or is being told.
+    fn is_told_as_over(&self, receiver: &Receiver, failure: &Alert) -> bool {
+        let settled = self.settled.get(&(receiver.clone(), failure.id.uid.clone()));
+        let thread = ThreadId::of(&failure.id);
+        let own = (receiver.clone(), Topic::Thread(thread.clone()));
+        settled.is_some_and(|settled| settled.attempts.contains(&failure.id.attempt))
+            || self.conversations.get(&own).is_some_and(Conversation::is_open)
+            || self.of_many(receiver).any(|told| {
+                let in_once = || told.once.iter().flat_map(|once| &once.alerts).any(|alert| alert.id == failure.id);
+                told.threads.contains(&thread) || in_once()
+            })
+    }
+
+    /// The conversations with a receiver about more than one thread.
+    pub(super) fn of_many(&self, receiver: &Receiver) -> impl Iterator<Item = &Conversation> {
+        let from = (receiver.clone(), Topic::Digest(Time::MIN));
+        self.conversations.range(from..).take_while(move |((of, _), _)| of == receiver).map(|(_, told)| told)
+    }
+}
+
+/// Forgets what cannot matter any more.
+fn forget(told: &mut Told, routing: &Routing, scene: &Scene<'_>, now: Time) {
+    let is_recent = |told: &Conversation| told.opened.is_some_and(|at| now.since(at) < routing.storm.window);
+    told.conversations.retain(|(_, topic), told| match topic {
+        _ if told.is_open() || !told.silent.is_empty() => true,
+        // Its episode counts when it fires again, its opening in a storm.
+        Topic::Thread(thread) => {
+            let can_fire = |scope: &Scope| scene.can_fire(scope, &thread.uid, thread.attempt);
+            let was_told = told.closed && (told.opened.is_some() || told.episode > 0);
+            was_told && (is_recent(told) || told.scope.as_ref().is_some_and(can_fire))
+        }
+        Topic::Digest(_) => is_recent(told),
+        Topic::Baseline(_) | Topic::Over(_) => false,
+    });
+    told.settled.retain(|(_, uid), settled| scene.has_plan(&settled.plan, uid));
+}

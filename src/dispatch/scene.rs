@@ -1,0 +1,155 @@
+//! How everything stands at one instant, as far as it decides about notifications: what fires, whom it is for, and what must
+//! not be told.
+//!
+//! Made by `due` and `begin` from the alerts and the objects; nothing of it is kept.
+
+use super::conversation::{Conversation, Receiver, Sight};
+use super::labels::Labels;
+use super::route::{Route, Routing};
+use super::thread::{ThreadId, Topic, weight};
+use crate::alert::{Alert, AlertId, AlertState, Alerts, Scope, uid_of};
+use crate::plan::{PlanState, Text, Time};
+use crate::store::Store;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Why an alert causes no message of its own. It never keeps an end from being told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hush {
+    /// It is told.
+    No,
+    /// What causes it fires itself: then that is told, and not each of its consequences.
+    Caused,
+    /// Somebody has muted the plan, until then or for good.
+    Muted(Option<Time>),
+}
+
+/// An alert with whom it is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Member<'a> {
+    pub(super) alert: &'a Alert,
+    pub(super) route: Option<&'a Route>,
+    pub(super) hush: Hush,
+}
+
+impl Member<'_> {
+    pub(super) fn is_for(&self, receiver: &Receiver) -> bool {
+        self.route.is_some_and(|route| route.selection.receivers.contains(receiver))
+    }
+
+    pub(super) fn is_audible(&self) -> bool {
+        self.hush == Hush::No
+    }
+}
+
+/// How everything stands.
+pub(super) struct Scene<'a> {
+    store: &'a Store,
+    /// What fires, by thread.
+    pub(super) threads: BTreeMap<ThreadId, Vec<Member<'a>>>,
+    /// What is over, and still told of by the objects.
+    pub(super) over: Vec<Member<'a>>,
+    /// What holds, though it may not fire yet.
+    pub(super) holding: Vec<Member<'a>>,
+    present: BTreeSet<&'a AlertId>,
+}
+
+impl<'a> Scene<'a> {
+    pub(super) fn new(alerts: &'a Alerts, store: &'a Store, routing: &'a Routing, now: Time) -> Self {
+        let member = |alert: &'a Alert| {
+            let labels = Labels::of(alert, store);
+            let hush = if is_caused(alert, alerts) { Hush::Caused } else { muted(labels.plan(), now) };
+            Member { alert, route: routing.route(&labels), hush }
+        };
+        let holding: Vec<Member<'a>> = alerts.holding().map(member).collect();
+        let mut threads: BTreeMap<ThreadId, Vec<Member<'a>>> = BTreeMap::new();
+        for member in holding.iter().filter(|member| member.alert.state == AlertState::Firing) {
+            threads.entry(ThreadId::of(&member.alert.id)).or_default().push(*member);
+        }
+        for members in threads.values_mut() {
+            members.sort_by(|one, other| weight(one.alert).cmp(&weight(other.alert)));
+        }
+        let present = holding.iter().map(|member| &member.alert.id).collect();
+        Self { store, threads, over: alerts.over().map(member).collect(), holding, present }
+    }
+
+    /// Whether an alert fires, or holds and will.
+    pub(super) fn holds(&self, id: &AlertId) -> bool {
+        self.present.contains(id)
+    }
+
+    /// Those of a thread that concern a receiver: for it by a route, or known to it; without what it is not to be told.
+    pub(super) fn members(
+        &self,
+        thread: &ThreadId,
+        receiver: &Receiver,
+        conversation: Option<&Conversation>,
+    ) -> impl Iterator<Item = &Member<'a>> {
+        let knows = move |id: &AlertId| {
+            conversation.is_some_and(|told| told.known.contains_key(id) || told.perhaps.contains_key(id))
+        };
+        let is_silent = move |id: &AlertId| conversation.is_some_and(|told| told.silent.contains(id));
+        let concerns = move |member: &&Member<'a>| {
+            (member.is_for(receiver) || knows(&member.alert.id)) && !is_silent(&member.alert.id)
+        };
+        self.threads.get(thread).into_iter().flatten().filter(concerns)
+    }
+
+    /// How a conversation stands, and the route of the worst that fires in it.
+    pub(super) fn sight(&self, receiver: &Receiver, topic: &Topic, told: &Conversation) -> (Sight<'a>, Option<&'a Route>) {
+        let own = if let Topic::Thread(thread) = topic { Some(thread) } else { None };
+        let mut members: Vec<&Member<'a>> = own
+            .into_iter()
+            .chain(&told.threads)
+            .flat_map(|thread| self.members(thread, receiver, Some(told)))
+            .collect();
+        members.sort_by(|one, other| weight(one.alert).cmp(&weight(other.alert)));
+        let sight = Sight {
+            live: members.iter().map(|member| member.alert).collect(),
+            suppressed: members.iter().filter(|member| !member.is_audible()).map(|member| &member.alert.id).collect(),
+            holds: told.told_of().any(|(id, _)| self.holds(id)),
+        };
+        (sight, members.first().and_then(|member| member.route))
+    }
+
+    /// The instant at which a mute ends that keeps something from being told.
+    pub(super) fn unmuted(&self) -> Option<Time> {
+        let until = |member: &Member<'a>| match member.hush {
+            Hush::Muted(until) => until,
+            Hush::No | Hush::Caused => None,
+        };
+        self.holding.iter().chain(&self.over).filter_map(until).min()
+    }
+
+    /// Whether something of this attempt can still fire.
+    pub(super) fn can_fire(&self, scope: &Scope, uid: &Text, attempt: usize) -> bool {
+        match scope {
+            Scope::Plan(key) => self.store.plan(key).is_some_and(|state| {
+                uid_of(key, &state.plan.uid) == *uid && state.plan.attempts.len().saturating_sub(1) <= attempt
+            }),
+            Scope::Provider(key) => {
+                self.store.provider(key).is_some_and(|provider| uid_of(key, &provider.uid) == *uid)
+            }
+        }
+    }
+
+    /// Whether a plan is there.
+    pub(super) fn has_plan(&self, key: &crate::plan::Key, uid: &Text) -> bool {
+        self.store.plan(key).is_some_and(|state| uid_of(key, &state.plan.uid) == *uid)
+    }
+}
+
+/// Whether a provider that causes an alert fires itself.
+fn is_caused(alert: &Alert, alerts: &Alerts) -> bool {
+    let fires = |scope: &Scope| alerts.of(scope).iter().any(|cause| cause.state == AlertState::Firing);
+    alert.causes.iter().any(|provider| fires(&Scope::Provider(provider.clone())))
+}
+
+/// What the annotation `mtv-sentinel.io/mute` of a plan says: `true` mutes it, an instant (RFC 3339) mutes it until then.
+/// Anything else does not: a message too many is better than one that was swallowed by a slip.
+fn muted(plan: Option<&PlanState>, now: Time) -> Hush {
+    match plan.and_then(|state| state.plan.annotation("mute")) {
+        Some("true") => Hush::Muted(None),
+        Some(text) => Time::parse(text).filter(|until| *until > now).map_or(Hush::No, |until| Hush::Muted(Some(until))),
+        None => Hush::No,
+    }
+}
