@@ -15,6 +15,7 @@ pub mod store;
 
 pub mod archive;
 pub mod http;
+pub mod ledger;
 pub mod notify;
 pub mod watch;
 

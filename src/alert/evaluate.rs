@@ -164,7 +164,8 @@ impl Alerts {
         let attempt = state.plan.attempts.len().saturating_sub(1);
         let over = self.failures_over(&scope, &uid, state);
         let before = if over.is_empty() { self.over.remove(&scope) } else { self.over.insert(scope.clone(), over.clone()) };
-        let more_is_over = over.iter().any(|alert| !before.iter().flat_map(|before| before.iter()).any(|old| old.id == alert.id));
+        let more_is_over =
+            over.iter().any(|alert| !before.iter().flat_map(|before| before.iter()).any(|old| old.id == alert.id));
         let mut evaluated = self.evaluate(scope, &uid, attempt, now, |check| match check {
             Check::Plan(check) => check(state),
             Check::Provider(_) => Vec::new(),

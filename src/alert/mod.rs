@@ -14,7 +14,7 @@ mod reference;
 mod rules;
 
 pub(crate) use checks::list;
-pub use evaluate::{Alert, AlertId, AlertState, Alerts, Evaluated, Scope, PLAN_FAILED, Settings, uid_of, worst_first};
+pub use evaluate::{Alert, AlertId, AlertState, Alerts, Evaluated, PLAN_FAILED, Scope, Settings, uid_of, worst_first};
 pub use memory::{Episodes, Identity, Memory};
 pub use reference::markdown as reference_markdown;
 pub use rules::{Check, Finding, RULES, Rule, Severity, Since};

@@ -87,7 +87,8 @@ impl RouteConfig {
             ("repeat_interval", self.repeat_interval),
         ];
         let matchers: Vec<String> = self.matchers.iter().map(|matcher| matcher.to_string().show()).collect();
-        let mut parts = vec![format!("matchers: [{}]", matchers.join(", ")), format!("receivers: {}", self.receivers.show())];
+        let mut parts =
+            vec![format!("matchers: [{}]", matchers.join(", ")), format!("receivers: {}", self.receivers.show())];
         parts.extend(durations.iter().filter_map(|(name, value)| Some(format!("{name}: {}", value.as_ref()?.show()))));
         parts.extend(self.send_resolved.map(|value| format!("send_resolved: {value}")));
         format!("{{{}}}", parts.join(", "))
@@ -150,14 +151,15 @@ impl Setting for Receivers {
     const ACCEPTS: &'static str = "a map from names to receivers such as {type: log}";
     fn parse(value: &Value) -> Result<Self, String> {
         let entry = |(name, value): (&String, &Value)| {
-            let kind = match value {
-                Value::Dict(_, keys) => keys.get("type").ok_or_else(|| format!("{name} has no type"))?,
-                _ => return Err(format!("{name} has no type")),
-            };
+            let kind = value.as_dict().and_then(|keys| keys.get("type")).ok_or_else(|| format!("{name} has no type"))?;
             let unknown = |_| format!("{name}: there is no such type; there is {}", ReceiverKind::ACCEPTS);
             Ok((name.clone(), ReceiverKind::parse(kind).map_err(unknown)?))
         };
-        structure(value).as_dict().ok_or_else(String::new)?.iter().map(entry).collect::<Result<_, String>>().map(Self)
+        let value = structure(value);
+        let entries = value.as_dict().ok_or_else(String::new)?.iter().map(entry);
+        let (good, bad): (Vec<_>, Vec<_>) = entries.partition(Result::is_ok);
+        let bad: Vec<String> = bad.into_iter().filter_map(Result::err).collect();
+        if bad.is_empty() { Ok(Self(good.into_iter().flatten().collect())) } else { Err(bad.join("; ")) }
     }
     fn show(&self) -> String {
         let entries = self.0.iter().map(|(name, kind)| format!("{}: {{type: {kind}}}", name.show()));

@@ -94,7 +94,8 @@ impl Matcher {
 
 /// A regular expression for the whole of a value.
 fn whole(text: &str) -> Result<Regex, String> {
-    let last_line = |error: regex::Error| error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let last_line =
+        |error: regex::Error| error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
     Regex::new(&format!("^(?s:{text})$")).map_err(|error| format!("{text:?} is no regular expression: {}", last_line(error)))
 }
 

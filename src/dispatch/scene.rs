@@ -88,20 +88,16 @@ impl<'a> Scene<'a> {
             conversation.is_some_and(|told| told.known.contains_key(id) || told.perhaps.contains_key(id))
         };
         let is_silent = move |id: &AlertId| conversation.is_some_and(|told| told.silent.contains(id));
-        let concerns = move |member: &&Member<'a>| {
-            (member.is_for(receiver) || knows(&member.alert.id)) && !is_silent(&member.alert.id)
-        };
+        let concerns =
+            move |member: &&Member<'a>| (member.is_for(receiver) || knows(&member.alert.id)) && !is_silent(&member.alert.id);
         self.threads.get(thread).into_iter().flatten().filter(concerns)
     }
 
     /// How a conversation stands, and the route of the worst that fires in it.
     pub(super) fn sight(&self, receiver: &Receiver, topic: &Topic, told: &Conversation) -> (Sight<'a>, Option<&'a Route>) {
         let own = if let Topic::Thread(thread) = topic { Some(thread) } else { None };
-        let mut members: Vec<&Member<'a>> = own
-            .into_iter()
-            .chain(&told.threads)
-            .flat_map(|thread| self.members(thread, receiver, Some(told)))
-            .collect();
+        let mut members: Vec<&Member<'a>> =
+            own.into_iter().chain(&told.threads).flat_map(|thread| self.members(thread, receiver, Some(told))).collect();
         members.sort_by(|one, other| weight(one.alert).cmp(&weight(other.alert)));
         let sight = Sight {
             live: members.iter().map(|member| member.alert).collect(),
@@ -126,9 +122,7 @@ impl<'a> Scene<'a> {
             Scope::Plan(key) => self.store.plan(key).is_some_and(|state| {
                 uid_of(key, &state.plan.uid) == *uid && state.plan.attempts.len().saturating_sub(1) <= attempt
             }),
-            Scope::Provider(key) => {
-                self.store.provider(key).is_some_and(|provider| uid_of(key, &provider.uid) == *uid)
-            }
+            Scope::Provider(key) => self.store.provider(key).is_some_and(|provider| uid_of(key, &provider.uid) == *uid),
         }
     }
 

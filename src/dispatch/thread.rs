@@ -22,13 +22,16 @@ pub struct ThreadId {
 }
 
 impl ThreadId {
+    /// The topic of the threads that tell of a failure.
+    pub const FAILURE: &'static str = "Failure";
+
     /// The thread that an alert belongs to.
     pub fn of(alert: &AlertId) -> Self {
         let is_failure = FAILURE.contains(&alert.rule);
         Self {
             uid: alert.uid.clone(),
             attempt: alert.attempt,
-            topic: if is_failure { "Failure" } else { alert.rule },
+            topic: if is_failure { Self::FAILURE } else { alert.rule },
             subject: if is_failure { Text::new() } else { alert.subject.clone() },
             episode: if is_failure { 0 } else { alert.episode },
         }

@@ -20,8 +20,10 @@ fn retried(name: &str, failures: usize, latest: &str) -> Object {
         .map(|_| json!({"conditions": ["Failed: it did not work"]}))
         .chain([json!({"conditions": [latest]})])
         .collect();
-    plan(json!({"metadata": {"name": name, "uid": name}, "status": {"conditions": [latest], "migration": {"started": 1, "history": history, "vms": [
-        {"id": "vm-1", "name": "vm-1", "started": 1}]}}}))
+    plan(
+        json!({"metadata": {"name": name, "uid": name}, "status": {"conditions": [latest], "migration": {"started": 1, "history": history, "vms": [
+        {"id": "vm-1", "name": "vm-1", "started": 1}]}}}),
+    )
 }
 
 fn failed(name: &str) -> Object {
@@ -122,7 +124,8 @@ fn what_a_receiver_refuses_is_not_tried_again_until_there_is_more() {
 
 #[test]
 fn news_waits_for_more_and_what_gets_worse_does_not() {
-    let mut desk = Desk::new(routing("  receivers: {log: {type: log}}\n  group_wait: 30s\n  group_interval: 5m"), impatient());
+    let mut desk =
+        Desk::new(routing("  receivers: {log: {type: log}}\n  group_wait: 30s\n  group_interval: 5m"), impatient());
     desk.at(0.25).apply(attempt("plan", &["vm-1"], &["Executing"]));
     let due = desk.due();
     assert_eq!((due.sends.len(), due.again), (0, Some(minute(0.5))), "its VM failed at 0.0");
@@ -137,10 +140,8 @@ fn news_waits_for_more_and_what_gets_worse_does_not() {
 
 #[test]
 fn a_route_may_remind_and_may_keep_ends_to_itself() {
-    let mut desk = Desk::new(
-        routing("  receivers: {log: {type: log}}\n  repeat_interval: 1h\n  send_resolved: false"),
-        impatient(),
-    );
+    let mut desk =
+        Desk::new(routing("  receivers: {log: {type: log}}\n  repeat_interval: 1h\n  send_resolved: false"), impatient());
     desk.at(2.0).apply(failed("plan"));
     assert_eq!(desk.told(), [FIRING]);
     assert_eq!(desk.due().again, Some(minute(62.0)));
@@ -228,7 +229,11 @@ fn of_a_thread_that_was_there_before_only_what_comes_is_told() {
 
 #[test]
 fn a_new_receiver_and_a_wider_route_take_what_is_older_as_known_and_nobody_else_loses_anything() {
-    let narrow = || routing("  receivers: {log: {type: log}}\n  tell_baseline: false\n  routes: [{matchers: ['plan=a'], receivers: [log]}]");
+    let narrow = || {
+        routing(
+            "  receivers: {log: {type: log}}\n  tell_baseline: false\n  routes: [{matchers: ['plan=a'], receivers: [log]}]",
+        )
+    };
     let wide = || routing("  receivers: {log: {type: log}, new: {type: log}}\n  tell_baseline: false");
     let mut desk = Desk::new(narrow(), impatient());
     desk.at(3.0).apply(failed("b"));

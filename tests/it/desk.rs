@@ -19,7 +19,8 @@ pub fn routing(notify: &str) -> Routing {
         ("GROUP_INTERVAL", "0s"),
         ("STORM_THREADS", "0"),
     ];
-    let environment = environment.into_iter().filter(|(key, _)| !notify.contains(&format!("{}:", key.to_lowercase())));
+    let environment =
+        environment.into_iter().filter(|(key, _)| !format!("\n{notify}").contains(&format!("\n  {}:", key.to_lowercase())));
     let environment = environment.map(|(key, value)| (format!("MTV_SENTINEL__NOTIFY__{key}"), value.to_owned())).collect();
     let config = Config::load(Layers { file: Some(("test.yaml".to_owned(), file)), environment, ..Layers::default() });
     let config = config.unwrap();

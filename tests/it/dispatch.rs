@@ -24,7 +24,9 @@ fn run(conditions: Value, attempts: usize) -> Object {
         .collect();
     let failed = json!([{"id": "vm-1", "name": "one", "completed": 2, "conditions": ["Failed"], "error": {"phase": "Running", "reasons": ["no space"]}}]);
     let vms = if conditions == json!(["Failed"]) { failed } else { json!([]) };
-    plan(json!({"status": {"conditions": conditions, "migration": {"started": 1, "completed": 2, "history": history, "vms": vms}}}))
+    plan(
+        json!({"status": {"conditions": conditions, "migration": {"started": 1, "completed": 2, "history": history, "vms": vms}}}),
+    )
 }
 
 #[test]
@@ -57,11 +59,9 @@ fn a_migration_that_the_controller_restarts_by_itself_gives_two_failures_and_one
     for (n, outcome) in [(1, "Executing"), (1, "Failed"), (2, "Executing"), (2, "Failed")] {
         told.extend(desk.see(attempt(n, outcome), 3.0));
     }
-    let turns: Vec<_> = told.iter().filter(|line| line.contains("PlanFailed")).map(|line| line.trim_end_matches(": ")).collect();
-    assert_eq!(
-        turns,
-        ["log firing plan PlanFailed/0", "log resolved plan PlanFailed/0", "log firing plan PlanFailed/1"]
-    );
+    let turns: Vec<_> =
+        told.iter().filter(|line| line.contains("PlanFailed")).map(|line| line.trim_end_matches(": ")).collect();
+    assert_eq!(turns, ["log firing plan PlanFailed/0", "log resolved plan PlanFailed/0", "log firing plan PlanFailed/1"]);
 }
 
 #[test]
@@ -209,10 +209,7 @@ fn what_fails_in_an_attempt_is_one_thread_that_grows_and_ends_once() {
     let mut desk = Desk::new(one_receiver(), impatient());
     let blocked = "Critical/VMNotFound: gone";
     assert_eq!(desk.see(attempt("plan", &[], &["Executing"]), 0.0), [""; 0]);
-    assert_eq!(
-        desk.see(attempt("plan", &["vm-1"], &["Executing"]), 1.0),
-        ["log firing plan VmFailed/0: vm-1: no space"]
-    );
+    assert_eq!(desk.see(attempt("plan", &["vm-1"], &["Executing"]), 1.0), ["log firing plan VmFailed/0: vm-1: no space"]);
     assert_eq!(desk.see(attempt("plan", &["vm-1"], &["Executing"]), 2.0), [""; 0], "nothing new");
     assert_eq!(
         desk.see(attempt("plan", &["vm-1", "vm-2"], &["Executing"]), 3.0),
@@ -265,17 +262,10 @@ fn a_provider_that_is_not_ready_is_told_once_and_not_for_each_plan_that_it_block
     let ended = desk.see(attempt("plan-49", &[], &["Succeeded"]), 3.0);
     assert!(matches!(&ended[..], [one] if one.starts_with("log resolved plan-49 PlanBlocked/0: ")), "{ended:?}");
     for number in 1..49 {
-        assert_eq!(
-            desk.see(attempt(&format!("plan-{number}"), &[], &["Executing"]), 4.0),
-            [""; 0],
-            "it was never told"
-        );
+        assert_eq!(desk.see(attempt(&format!("plan-{number}"), &[], &["Executing"]), 4.0), [""; 0], "it was never told");
     }
     // The provider is back. What is still blocked then is news.
     let back = desk.see(provider("vc", "vsphere"), 5.0);
     assert!(back.contains(&"log resolved vc ProviderNotReady/0: ConnectionTestFailed: refused; 50 plans use it".to_owned()));
-    assert!(
-        back.iter().any(|line| line.starts_with("log firing plan-0 PlanBlocked/0: ")) && back.len() == 2,
-        "{back:?}"
-    );
+    assert!(back.iter().any(|line| line.starts_with("log firing plan-0 PlanBlocked/0: ")) && back.len() == 2, "{back:?}");
 }

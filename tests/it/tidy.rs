@@ -32,7 +32,7 @@ const IMPURE: &[&str] = &[
 const CLOCKS: &[&str] = &["Instant::now", "SystemTime::now", "Timestamp::now", "Zoned::now"];
 
 /// Modules without IO.
-const PURE: &[&str] = &["plan", "forklift", "store", "alert", "policy", "dispatch", "metrics", "config"];
+const PURE: &[&str] = &["plan", "forklift", "store", "alert", "policy", "dispatch", "ledger", "metrics", "config"];
 
 /// For each module, the modules of ours that it may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
@@ -42,6 +42,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("alert", &["plan", "store"]),
     ("policy", &["plan", "store"]),
     ("dispatch", &["plan", "store", "alert", "policy"]),
+    ("ledger", &["plan", "store", "alert", "dispatch"]),
     ("metrics", &["plan", "store", "alert", "policy", "dispatch"]),
     ("config", &["plan", "alert", "policy", "dispatch"]),
     ("watch", &["plan", "forklift", "store", "config"]),
@@ -52,14 +53,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "app",
         &[
             "plan", "forklift", "store", "alert", "policy", "dispatch", "metrics", "config", "watch", "notify", "archive",
-            "http",
+            "ledger", "http",
         ],
     ),
     (
         "cli",
         &[
             "plan", "forklift", "store", "alert", "policy", "dispatch", "metrics", "config", "watch", "notify", "archive",
-            "http", "app",
+            "ledger", "http", "app",
         ],
     ),
 ];
