@@ -209,9 +209,8 @@ fn due(state: &PlanState) -> Option<Time> {
 
 pub(super) fn cutover_approaching(state: &PlanState) -> Vec<Finding> {
     let Some(at) = due(state) else { return none() };
-    let from = Time::from_unix(i64::from(at.unix()) - i64::try_from(APPROACH.as_secs()).unwrap_or_default());
     let reason = format!("cutover at {at}").into();
-    vec![Finding { from: from.or(Some(Time::MIN)), until: Some(at), reason, ..Finding::default() }]
+    vec![Finding { from: Some(at.minus(APPROACH)), until: Some(at), reason, ..Finding::default() }]
 }
 
 /// The end of a VM's first precopy: before it, neither a cutover nor waiting for one can be late.

@@ -24,7 +24,7 @@ pub struct Began {
     pub abandoned: usize,
 }
 
-/// When a part of the ledger was lost: by the uid of an object the last time at which its part is known to have been whole.
+/// When a part of the ledger was lost: by the uid of an object the instant before which everything that fired had been told.
 pub type Lost<'a> = &'a dyn Fn(&str) -> Option<Time>;
 
 impl Dispatch {
@@ -103,7 +103,7 @@ impl super::due::Told {
         if self.accounts_for(receiver, alert) || begins_later(alert) {
             return;
         }
-        let was_told = alert.state != AlertState::Pending && alert.fires <= whole;
+        let was_told = alert.state != AlertState::Pending && alert.fires < whole;
         if was_told {
             settle(&mut self.settled, receiver, [alert]);
         }
@@ -135,10 +135,8 @@ impl super::due::Told {
     fn accounts_for(&self, receiver: &Receiver, alert: &Alert) -> bool {
         let own = (receiver.clone(), Topic::Thread(ThreadId::of(&alert.id)));
         let mut told = self.conversations.get(&own).into_iter().chain(self.of_many(receiver));
-        let settled = self.settled.get(&(receiver.clone(), alert.id.uid.clone()));
-        let is_settled = || settled.is_some_and(|settled| settled.attempts.contains(&alert.id.attempt));
         match alert.state {
-            AlertState::Over => is_settled(),
+            AlertState::Over => self.is_settled(receiver, alert),
             AlertState::Firing | AlertState::Pending => told.any(|told| told.accounts_for(&alert.id)),
         }
     }

@@ -268,6 +268,14 @@ impl Conversation {
         }
     }
 
+    /// A thread that was over before the digest could tell of it is no part of it.
+    pub(super) fn drop_threads(&mut self, fires: impl Fn(&ThreadId) -> bool) {
+        let Self { known, perhaps, sending, threads, .. } = self;
+        let sent = sending.iter().flat_map(|intent| &intent.alerts).map(|alert| &alert.id);
+        let told: BTreeSet<ThreadId> = known.keys().chain(perhaps.keys()).chain(sent).map(ThreadId::of).collect();
+        threads.retain(|thread| fires(thread) || told.contains(thread));
+    }
+
     /// Ends the episode.
     pub(super) fn close(&mut self) {
         self.closed = true;

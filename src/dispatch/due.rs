@@ -8,7 +8,7 @@ use super::route::{Route, Routing, Standing, Timing};
 use super::scene::{Member, Scene};
 use super::thread::{ThreadId, Topic, weight};
 use super::{Intent, Send, Turn};
-use crate::alert::{Alert, Alerts, PLAN_FAILED, Scope};
+use crate::alert::{Alert, AlertId, AlertState, Alerts, PLAN_FAILED, Scope};
 use crate::plan::{Key, Text, Time};
 use crate::store::Store;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +16,10 @@ use std::time::Duration;
 
 /// A digest takes no more threads than this, so that what the ledger keeps of it has a bound; the next digest takes them.
 const MOST_THREADS: usize = 2000;
+
+/// What happened longer ago than this has been seen: a controller writes a time down moments after it, by a clock that is not
+/// ours.
+const LAG: Duration = Duration::from_secs(120);
 
 /// Where nothing in a conversation is routed any more.
 const UNROUTED: Timing = Timing {
@@ -92,11 +96,27 @@ impl Dispatch {
         due
     }
 
+    /// The instant before which everything that fired is told to whom it concerns, or is not to be told: the heartbeat of the
+    /// ledger. What it says of an alert holds even if the part that knew the alert is lost.
+    pub fn told_until(&self, alerts: &Alerts, store: &Store, now: Time) -> Time {
+        let scene = Scene::new(alerts, store, &self.routing, now);
+        let is_told = |receiver: &Receiver, member: &Member<'_>| match member.alert.state {
+            AlertState::Over => self.told.is_settled(receiver, member.alert),
+            AlertState::Firing => self.told.is_known(receiver, &member.alert.id),
+            AlertState::Pending => true,
+        };
+        let untold = scene.holding.iter().chain(&scene.over).filter(|member| {
+            let receivers = member.route.into_iter().flat_map(|route| &route.selection.receivers);
+            receivers.into_iter().any(|receiver| !is_told(receiver, member))
+        });
+        untold.map(|member| member.alert.fires).min().into_iter().chain([now.minus(LAG)]).min().unwrap_or(now)
+    }
+
     /// Takes what became of a send.
     pub fn record(&mut self, receiver: &Receiver, topic: &Topic, outcome: Outcome, now: Time) {
         let Some(conversation) = self.told.conversations.get_mut(&(receiver.clone(), topic.clone())) else { return };
         if let (Outcome::Delivered | Outcome::Refused, Some(intent)) = (&outcome, &conversation.sending) {
-            settle(&mut self.told.settled, receiver, &intent.alerts);
+            settle(&mut self.told.settled, receiver, intent.alerts.iter().chain(&intent.ended));
         }
         conversation.take(outcome, now);
     }
@@ -129,6 +149,7 @@ fn continue_all(told: &mut Told, scene: &Scene<'_>, now: Time, due: &mut Due) {
     let Told { conversations, settled, .. } = told;
     for ((receiver, topic), conversation) in conversations.iter_mut() {
         conversation.silent.retain(|id| scene.holds(id));
+        conversation.drop_threads(|thread| scene.threads.contains_key(thread));
         if !conversation.is_open() {
             continue;
         }
@@ -296,12 +317,24 @@ fn tell_what_is_over(told: &mut Told, scene: &Scene<'_>, now: Time, due: &mut Du
 }
 
 impl Told {
+    /// Whether a failure need not be told any more.
+    pub(super) fn is_settled(&self, receiver: &Receiver, failure: &Alert) -> bool {
+        let settled = self.settled.get(&(receiver.clone(), failure.id.uid.clone()));
+        settled.is_some_and(|settled| settled.attempts.contains(&failure.id.attempt))
+    }
+
+    /// Whether a receiver knows for certain of what fires, or is not to know.
+    fn is_known(&self, receiver: &Receiver, id: &AlertId) -> bool {
+        let own = self.conversations.get(&(receiver.clone(), Topic::Thread(ThreadId::of(id))));
+        let mut told = own.into_iter().chain(self.of_many(receiver));
+        told.any(|told| told.known.contains_key(id) || told.silent.contains(id))
+    }
+
     /// Whether a failure that is over was told, or is being told.
     fn is_told_as_over(&self, receiver: &Receiver, failure: &Alert) -> bool {
-        let settled = self.settled.get(&(receiver.clone(), failure.id.uid.clone()));
         let thread = ThreadId::of(&failure.id);
         let own = (receiver.clone(), Topic::Thread(thread.clone()));
-        settled.is_some_and(|settled| settled.attempts.contains(&failure.id.attempt))
+        self.is_settled(receiver, failure)
             || self.conversations.get(&own).is_some_and(Conversation::is_open)
             || self.of_many(receiver).any(|told| {
                 let in_once = || told.once.iter().flat_map(|once| &once.alerts).any(|alert| alert.id == failure.id);

@@ -37,6 +37,12 @@ impl Time {
         Self(self.0.saturating_add(seconds))
     }
 
+    /// `earlier` seconds before here, at least the first instant that can be told.
+    pub fn minus(self, earlier: Duration) -> Self {
+        let seconds = u32::try_from(earlier.as_secs()).unwrap_or(u32::MAX);
+        NonZeroU32::new(self.0.get().saturating_sub(seconds)).map_or(Self::MIN, Self)
+    }
+
     /// The time from `earlier` to here; zero if `earlier` is later (clocks of two machines differ).
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.unix().saturating_sub(earlier.unix()).into())

@@ -326,7 +326,7 @@ fn a_failure_that_never_arrived_is_told_as_over_when_a_retry_has_begun() {
 #[test]
 fn of_a_lost_part_of_the_ledger_what_is_older_counts_as_told_and_the_rest_is_a_possible_repeat() {
     let mut desk = desk();
-    // Both fail at minute 0; the ledger was whole until then for one of them only.
+    // Both fail at minute 0; the ledger was whole after that for one of them only.
     desk.at(3.0);
     for name in ["older", "newer"] {
         desk.apply(failed(name));
@@ -334,7 +334,7 @@ fn of_a_lost_part_of_the_ledger_what_is_older_counts_as_told_and_the_rest_is_a_p
     assert_eq!(desk.told().len(), 2);
     let standing = desk.dispatch.told().standing.clone();
     let kept = Kept { told: Told { standing, ..Told::default() }, memory: desk.kept().memory };
-    desk.restart(kept, one_receiver(), &|uid| Some(minute(if uid == "older" { 0.0 } else { -1.0 })));
+    desk.restart(kept, one_receiver(), &|uid| Some(minute(if uid == "older" { 0.1 } else { -1.0 })));
     assert_eq!(desk.told(), ["log firing newer PlanFailed/0 (perhaps again): vm-1: no space"]);
     for name in ["older", "newer"] {
         desk.delete(Kind::Plan, &Key::new("ns", name));

@@ -74,6 +74,11 @@ impl Desk {
         self.alerts = Alerts::new(self.settings.clone());
         self.alerts.remember(kept.memory);
         self.evaluate_all();
+        let store = &self.store;
+        self.alerts.keep(|scope| match scope {
+            Scope::Plan(key) => store.plan(key).is_some(),
+            Scope::Provider(key) => store.provider(key).is_some(),
+        });
         self.dispatch = Dispatch::new(routing, kept.told);
         self.dispatch.begin(&self.alerts, &self.store, lost, self.now)
     }

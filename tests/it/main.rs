@@ -19,6 +19,7 @@ mod ledger;
 mod phases;
 mod policy;
 mod progress;
+mod promises;
 mod routes;
 mod rules;
 mod store;
