@@ -14,4 +14,4 @@ mod rules;
 pub(crate) use checks::list;
 pub use evaluate::{Alert, AlertId, AlertState, Alerts, Evaluated, Scope, Settings, worst_first};
 pub use reference::markdown as reference_markdown;
-pub use rules::{Check, Finding, RULES, Rule, Severity, Since};
+pub use rules::{Check, Command, Finding, RULES, Rule, Severity, Since};
