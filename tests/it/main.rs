@@ -13,6 +13,7 @@ mod config;
 mod decode;
 mod dispatch;
 mod exposition;
+mod message;
 mod phases;
 mod policy;
 mod progress;
