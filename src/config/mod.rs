@@ -31,6 +31,7 @@ pub use message::MessageConfig;
 pub use metrics::MetricsConfig;
 pub use notify::NotifyConfig;
 pub use replay::ReplayConfig;
+pub(crate) use section::suggest;
 pub use section::{Errors, Problem};
 pub use setting::Secret;
 pub use source::Source;
