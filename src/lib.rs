@@ -9,6 +9,7 @@ pub mod alert;
 pub mod config;
 pub mod dispatch;
 pub mod forklift;
+pub mod message;
 pub mod metrics;
 pub mod policy;
 pub mod store;

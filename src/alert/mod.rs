@@ -17,4 +17,4 @@ pub(crate) use checks::list;
 pub use evaluate::{Alert, AlertId, AlertState, Alerts, Evaluated, PLAN_FAILED, Scope, Settings, uid_of, worst_first};
 pub use memory::{Episodes, Identity, Memory};
 pub use reference::markdown as reference_markdown;
-pub use rules::{Check, Finding, RULES, Rule, Severity, Since};
+pub use rules::{Check, Command, Finding, RULES, Rule, Severity, Since};

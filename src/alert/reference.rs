@@ -18,6 +18,16 @@ the usual thing for a plan that is well.
 
 ";
 
+const BY_ITSELF: &str = "
+## What happens next
+
+What Forklift does if nobody does anything, and the command that messages show. A message has the names in the places of
+`{namespace}`, `{name}` and so on; it leaves out a command whose names it does not know for sure.
+
+| rule | by itself | command |
+|---|---|---|
+";
+
 /// The reference as Markdown.
 pub fn markdown() -> String {
     let mut page = INTRODUCTION.to_owned();
@@ -35,6 +45,14 @@ pub fn markdown() -> String {
             rule.summary,
             rule.resolved_by
         );
+    }
+    page.push_str(BY_ITSELF);
+    for rule in RULES {
+        let command = rule.command.map_or_else(String::new, |command| {
+            // A bar would end the cell.
+            format!("{}: `{}`", command.to, command.line.replace('|', "\\|"))
+        });
+        let _ = writeln!(page, "| {} | {} | {command} |", rule.name, rule.next);
     }
     page.push_str("\n## In PromQL\n\nWhat can be said over the families of docs/metrics.md; the time of the table goes into `for`.\n\n");
     page.push_str("| rule | expression |\n|---|---|\n");

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::dispatch::{Began, Dispatch, Outcome as Delivery, Receiver, Routing, Send, Told, Topic};
 use crate::forklift::{Issue, Object};
 use crate::http::View;
+use crate::message::{Message, Notification};
 use crate::metrics::{Cache, Own, PlanContext};
 use crate::plan::{Event, Key, Kind, Time};
 use crate::policy::{self, Decision, Policy};
@@ -37,6 +38,7 @@ pub struct Engine {
     cache: Cache,
     shown_labels: Vec<(String, String)>,
     alert_settings: crate::alert::Settings,
+    messages: crate::message::Settings,
     own: Arc<Own>,
     synced: bool,
     health: Health,
@@ -79,6 +81,7 @@ impl Engine {
             cache: Cache::default(),
             shown_labels: config.metrics.shown_labels(),
             alert_settings,
+            messages: config.message.settings(&config.general.cluster),
             own,
             synced: false,
             health: Health::default(),
@@ -164,7 +167,7 @@ impl Engine {
     }
 
     /// What is due to be told now. The caller owes an outcome for each, through [`Engine::record`].
-    pub fn due(&mut self, now: Time) -> Vec<Send> {
+    pub fn due(&mut self, now: Time) -> Vec<Notification> {
         let is_time = self.due_again.is_some_and(|at| at <= now);
         if !self.synced || !(self.is_news || is_time) {
             return Vec::new();
@@ -172,7 +175,18 @@ impl Engine {
         let due = self.dispatch.due(&self.alerts, &self.store, now);
         self.is_news = false;
         self.due_again = due.again;
-        due.sends
+        due.sends.into_iter().map(|send| self.word(send, now)).collect()
+    }
+
+    /// Puts a send into words, by what is known of its object now.
+    fn word(&self, send: Send, now: Time) -> Notification {
+        let (plan, provider) = match &send.alert.scope {
+            Scope::Plan(key) => (self.store.plan(key), None),
+            Scope::Provider(key) => (None, self.store.provider(key)),
+        };
+        let message =
+            Message::of(&send, plan.map(|plan| &**plan), provider.map(|provider| &**provider), &self.messages, now);
+        Notification { send, message }
     }
 
     /// Takes what became of a notification.

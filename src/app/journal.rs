@@ -3,16 +3,16 @@
 //! Called by the loop. Changes of phase and flags that stay are told at info, everything smaller at debug.
 
 use super::engine::Outcome;
-use crate::dispatch::Send;
+use crate::message::Notification;
 use crate::plan::{Event, Fact};
 
 /// Takes what the loop did.
-pub trait Journal: std::marker::Send {
+pub trait Journal: Send {
     /// Writes it down.
     fn write(&mut self, outcome: &Outcome);
 
     /// Writes down that something is told.
-    fn tell(&mut self, _: &Send) {}
+    fn tell(&mut self, _: &Notification) {}
 }
 
 /// The journal of the daemon: tracing.

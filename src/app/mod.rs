@@ -13,6 +13,7 @@ pub use once::{Once, once};
 
 use crate::config::{Config, Source};
 use crate::http::{self, View};
+use crate::message::Notification;
 use crate::metrics::Own;
 use crate::watch::replay::{Pace, Recording};
 use crate::watch::{Clock, Observation, Seen, cluster, files, replay};
@@ -136,8 +137,7 @@ pub async fn run(
 
     let clock = input.clock();
     let mut source = input.start(observe);
-    let cluster = config.general.cluster.clone();
-    let notifier = tokio::spawn(notify::deliver(cluster, own, due, finish));
+    let notifier = tokio::spawn(notify::deliver(own, due, finish));
     let archiver = tokio::spawn(archive::dry_run(decisions));
     let (stop_http, http_stopped) = watch::channel(false);
     let mut server = tokio::spawn(http::serve(listener, server, http_stopped));
@@ -182,7 +182,7 @@ fn end_of_source(ended: Result<anyhow::Result<()>, JoinError>) -> anyhow::Error 
 /// Where the loop's results go.
 struct Outputs {
     publish: watch::Sender<Arc<View>>,
-    send: mpsc::UnboundedSender<crate::dispatch::Send>,
+    send: mpsc::UnboundedSender<Notification>,
     decide: mpsc::UnboundedSender<archive::Decided>,
     journal: Box<dyn Journal>,
 }
@@ -196,10 +196,10 @@ impl Outputs {
         }
     }
 
-    fn tell(&mut self, sends: Vec<crate::dispatch::Send>) {
-        for send in sends {
-            self.journal.tell(&send);
-            let _ = self.send.send(send);
+    fn tell(&mut self, due: Vec<Notification>) {
+        for notification in due {
+            self.journal.tell(&notification);
+            let _ = self.send.send(notification);
         }
     }
 }

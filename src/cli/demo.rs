@@ -4,8 +4,8 @@
 
 use super::{ConfigArgs, Failure, log, run};
 use crate::app::{self, Input, Journal, Outcome};
-use crate::dispatch::{Send, Turn};
 use crate::http::Web;
+use crate::message::Notification;
 use crate::plan::{Event, Fact, Key, PlanPhase, Time, VmPhase};
 use crate::policy::Decision;
 use crate::watch::replay::{Pace, Recording};
@@ -51,6 +51,9 @@ pub(super) fn run(args: DemoArgs) -> Result<(), Failure> {
         ("log.level", Some("error".to_owned())),
         ("http.listen", Some(args.listen)),
         ("replay.speed", Some(args.speed)),
+        // What took minutes in the lab takes days elsewhere: here nothing waits for more of it.
+        ("notify.group_wait", Some("0s".to_owned())),
+        ("notify.group_interval", Some("0s".to_owned())),
         ("archive.mode", Some("dry-run".to_owned())),
         ("archive.succeeded_older_than", Some(ARCHIVE_AFTER.to_owned())),
         ("metrics.plan_labels", Some("[app, wave]".to_owned())),
@@ -106,18 +109,9 @@ impl Journal for Story {
         print_lines(&lines);
     }
 
-    fn tell(&mut self, send: &Send) {
-        let alert = &send.alert;
-        let text = match send.turn {
-            Turn::Firing | Turn::Reminder | Turn::Over => {
-                format!("would tell {}: {} ({}): {}", send.receiver, alert.id.rule, alert.severity, send.reason())
-            }
-            Turn::Updated => {
-                format!("would add for {}: {} ({}): {}", send.receiver, alert.id.rule, alert.severity, send.reason())
-            }
-            Turn::Resolved => format!("would tell {}: {} is resolved", send.receiver, alert.id.rule),
-        };
-        print_lines(&[self.line(None, alert.scope.key(), "35", &text)]);
+    fn tell(&mut self, Notification { send, message }: &Notification) {
+        let text = format!("would tell {}: {}", send.receiver, message.summary());
+        print_lines(&[self.line(None, send.alert.scope.key(), "35", &text)]);
     }
 }
 

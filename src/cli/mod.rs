@@ -8,6 +8,7 @@ mod completion;
 mod demo;
 mod log;
 mod metrics;
+mod preview;
 mod record;
 mod render;
 mod rules;
@@ -52,6 +53,8 @@ enum Command {
     Render(render::RenderArgs),
     /// Print what deserves attention now: alerts that fire or are about to
     Alerts(alerts::AlertsArgs),
+    /// Print a message as a person would get it
+    Preview(preview::PreviewArgs),
     /// Write what a cluster shows as a recording, for replays and bug reports
     Record(record::RecordArgs),
     /// Check the configuration and tell everything that is wrong with it
@@ -134,6 +137,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Render(args) => render::run(args),
         Command::Alerts(args) => alerts::run(args),
+        Command::Preview(args) => preview::run(args),
         Command::Record(args) => record::run(args),
         Command::CheckConfig(args) => check_config::run(args),
         Command::Metrics(args) => metrics::run(args),

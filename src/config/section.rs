@@ -193,7 +193,7 @@ impl<'a> Reader<'a> {
 }
 
 /// What was meant, or what there is.
-pub(super) fn suggest(name: &str, known: &[&str]) -> String {
+pub(crate) fn suggest(name: &str, known: &[&str]) -> String {
     let near = known.iter().map(|known| (strsim::jaro_winkler(&name.to_lowercase(), &known.to_lowercase()), known));
     match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
         Some((likeness, known)) if likeness > 0.8 => format!("did you mean {known}?"),

@@ -51,7 +51,7 @@ pub(super) fn structure(value: &Value) -> Value {
     }
 }
 
-fn yaml_text(text: &str) -> String {
+pub(super) fn yaml_text(text: &str) -> String {
     // A JSON text is a YAML text.
     serde_json::Value::from(text).to_string()
 }

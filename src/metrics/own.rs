@@ -122,6 +122,8 @@ own! {
         "Whether http.web_config_file, or a file that it names, is wrong since it changed, and an older version is in use, 1 or 0";
     notifications: Family<Labels<3>, Counter> = "mtv_sentinel_notifications", "counter", ["receiver", "rule", "turn"],
         "Notifications that were handed to a receiver";
+    template_failures: Counter = "mtv_sentinel_message_template_failures", "counter", [],
+        "Messages of which a template failed, so that the built-in text was sent";
     alerts: Family<Labels<3>, Gauge> = "mtv_sentinel_alerts", "gauge", ["rule", "severity", "state"],
         "Alerts, pending and firing, of the rules that are on";
 }
@@ -278,6 +280,11 @@ impl Own {
     /// A notification was handed to a receiver.
     pub fn count_notification(&self, receiver: &str, rule: &'static str, turn: &'static str) {
         self.notifications.get_or_create_owned(&notification(receiver, rule, turn)).inc();
+    }
+
+    /// A template failed on a message, and the built-in text was sent.
+    pub fn count_template_failure(&self) {
+        self.template_failures.inc();
     }
 
     /// How many alerts of a rule are in a state.

@@ -5,7 +5,8 @@
 
 mod log;
 
-use crate::dispatch::{Outcome, Receiver, Send, Topic};
+use crate::dispatch::{Outcome, Receiver, Topic};
+use crate::message::Notification;
 use crate::metrics::Own;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -23,14 +24,13 @@ pub struct Done {
 
 /// Delivers notifications until the sender is gone, so that what is due when the program stops is still told. Each is answered
 /// with what became of it.
-pub async fn deliver(
-    cluster: String,
-    own: Arc<Own>,
-    mut due: mpsc::UnboundedReceiver<Send>,
-    done: mpsc::UnboundedSender<Done>,
-) {
-    while let Some(send) = due.recv().await {
-        log::send(&cluster, &send);
+pub async fn deliver(own: Arc<Own>, mut due: mpsc::UnboundedReceiver<Notification>, done: mpsc::UnboundedSender<Done>) {
+    while let Some(Notification { send, message }) = due.recv().await {
+        if let Some(why) = &message.fallback {
+            tracing::warn!(receiver = %send.receiver, "{why}; the built-in text is sent");
+            own.count_template_failure();
+        }
+        log::send(&send, &message);
         own.count_notification(&send.receiver, send.alert.id.rule, send.turn.as_str());
         // The loop is gone only when the program stops.
         let _ = done.send(Done { receiver: send.receiver, topic: send.topic, outcome: Outcome::Delivered });

@@ -39,9 +39,17 @@ fn version_says_what_was_built() {
 fn help_names_every_command_and_the_exit_codes() {
     let (code, out, _) = run(&["--help"]);
     assert_eq!(code, 0);
-    for word in
-        ["run", "demo", "render", "check-config", "metrics", "version", "completion", "Exit codes: 0 done; 1 failed; 2"]
-    {
+    for word in [
+        "run",
+        "demo",
+        "render",
+        "preview",
+        "check-config",
+        "metrics",
+        "version",
+        "completion",
+        "Exit codes: 0 done; 1 failed; 2",
+    ] {
         assert!(out.contains(word), "{word} is missing:\n{out}");
     }
 }
@@ -143,6 +151,85 @@ fn alerts_prints_what_holds_at_an_instant_as_a_table_or_as_json() {
     let (code, _, err) = run(&["alerts", "--source", "files:x", "--at", "2026-01-01T00:00:00Z"]);
     assert_eq!((code, err.as_str()), (2, "error: --at needs --source replay:PATH: only a recording has a past\n"));
     assert!(run(&["rules"]).1.contains("| [PlanFailed](runbooks/planfailed.md) | warning |"));
+}
+
+#[test]
+fn preview_prints_the_message_of_a_rule_without_a_source() {
+    // The default source is a cluster, and there is none.
+    let (code, out, err) = run(&["preview", "--rule", "planfailed", "--cluster", "prod"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(
+        out.starts_with("To: log\nTitle: [prod] WARNING PlanFailed: plan migrations/crm\n\nA migration plan failed.\n"),
+        "{out}"
+    );
+    let (_, json, _) = run(&["preview", "--rule", "PlanFailed", "--turn", "resolved", "-o", "json"]);
+    let told: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&told["receiver"], &told["sample"]), (&json!("log"), &json!(true)));
+    assert_eq!(
+        (&told["message"]["turn"], &told["message"]["title"]),
+        (&json!("resolved"), &json!("RESOLVED PlanFailed: plan migrations/crm"))
+    );
+    let own = command(&["preview", "--rule", "PlanBlocked"])
+        .env("MTV_SENTINEL__MESSAGE__TITLE", "{{ rule }} of {{ name }}")
+        .output();
+    assert!(said(own.unwrap()).1.contains("\nTitle: PlanBlocked of crm\n"));
+}
+
+#[test]
+fn preview_of_a_plan_shows_the_alert_that_fires_or_says_that_it_is_made_up() {
+    let source = recording("b-fail-retry");
+    let of = ["preview", "--rule", "PlanFailed", "--plan", "b-fail-retry/crm", "--source", &source];
+    let (code, out, err) = run(&[&of[..], &["--at", "2026-11-23T15:38:10Z"]].concat());
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(
+        out.contains("crm-02: Guest conversion failed.") && out.contains("Since: 2026-11-23T15:37:55Z, for 15s\n"),
+        "{out}"
+    );
+    let (code, out, err) = run(&of);
+    assert_eq!(
+        (code, err.as_str()),
+        (0, "warning: PlanFailed does not fire for b-fail-retry/crm: the alert is made up, and so is its reason\n")
+    );
+    assert!(
+        out.contains("Title: WARNING PlanFailed: plan b-fail-retry/crm, attempt 2\n") && out.contains("Phase: Succeeded\n"),
+        "{out}"
+    );
+    assert!(!out.contains("kubectl create"), "a plan that has succeeded is not run again: {out}");
+}
+
+#[test]
+fn preview_says_what_was_meant() {
+    let source = recording("b-fail-retry");
+    for (arguments, code, expected) in [
+        (vec!["--rule", "PlanFaild"], 2, "--rule: there is no rule \"PlanFaild\"; did you mean PlanFailed?"),
+        (
+            vec!["--rule", "PlanFailed", "--turn", "resolve"],
+            2,
+            "--turn: there is no turn \"resolve\"; did you mean resolved?",
+        ),
+        (vec!["--rule", "PlanFailed", "--receiver", "lgo"], 2, "--receiver: there is no receiver \"lgo\"; there are log"),
+        (vec!["--rule", "PlanFailed", "--plan", "crm"], 2, "--plan: \"crm\" is no plan; it takes NAMESPACE/NAME"),
+        (
+            vec!["--rule", "ProviderNotReady", "--plan", "a/b", "--source", &source],
+            2,
+            "is about a provider: leave out --plan",
+        ),
+        (
+            vec!["--rule", "PlanFailed", "--plan", "b-fail-retry/cm", "--source", &source],
+            1,
+            "did you mean b-fail-retry/crm?",
+        ),
+        (
+            vec!["--rule", "PlanFailed", "--plan", "a/b", "--source", "files:/nonexistent"],
+            1,
+            "source files:/nonexistent: No such file",
+        ),
+        (vec!["--rule", "PlanFailed", "--plan", "a/b"], 1, "source cluster: there is no way to a cluster"),
+    ] {
+        let (got, out, err) = run(&[&["preview"], &arguments[..]].concat());
+        assert_eq!((got, out.as_str()), (code, ""), "{arguments:?}: {err}");
+        assert!(err.contains(expected), "{arguments:?}: {err}");
+    }
 }
 
 #[test]
@@ -291,14 +378,15 @@ fn the_demo_says_what_it_plays_and_where_to_look_tells_the_story_and_stops_when_
     assert!(get(&address, "/metrics").contains("migration_plans{phase="));
     let failed = until("Running → Failed");
     assert!(failed.contains("b-fail-retry/crm"), "{failed}");
-    until("would add for log: PlanFailed (warning): crm-02: Guest conversion failed.");
-    until("would tell log: PlanFailed is resolved");
+    let updated = "would tell log: [demo] WARNING (updated) PlanFailed: plan b-fail-retry/crm - crm-02: Guest conversion failed.";
+    until(updated);
+    until("would tell log: [demo] RESOLVED PlanFailed: plan b-fail-retry/");
     until("would archive");
     until("CutoverScheduled → CuttingOver");
     // It starts again at the end: what was told once is told again.
     until("j-archive/never");
     until("b-fail-retry/crm");
-    until("would add for log: PlanFailed (warning): crm-02");
+    until(updated);
     terminate(&daemon.0);
     // Whoever stops it does not have to read to the end.
     for _ in lines {}
@@ -312,7 +400,7 @@ fn the_demo_says_what_it_plays_and_where_to_look_tells_the_story_and_stops_when_
 fn the_daemon_logs_phase_changes_as_json_and_stops_when_told() {
     let source = recording("b-fail-retry");
     let mut child = command(&["--source", &source, "--listen", "127.0.0.1:0", "--log-format", "json", "--cluster", "prod"]);
-    child.env("MTV_SENTINEL__REPLAY__SPEED", "1000");
+    child.env("MTV_SENTINEL__REPLAY__SPEED", "1000").env("MTV_SENTINEL__NOTIFY__GROUP_WAIT", "0s");
     let mut daemon = Daemon(child.stderr(Stdio::piped()).spawn().unwrap());
     let mut lines = BufReader::new(daemon.0.stderr.take().unwrap())
         .lines()
@@ -323,7 +411,7 @@ fn the_daemon_logs_phase_changes_as_json_and_stops_when_told() {
     let mut find = |wanted: &dyn Fn(&Value) -> bool| lines.by_ref().find(|line| wanted(line)).unwrap();
     let failed = find(&|line| line["message"] == "plan phase" && line["to"] == "Failed");
     assert_eq!((&failed["level"], &failed["plan"], &failed["from"]), (&"INFO".into(), &"crm".into(), &"Running".into()));
-    let told = find(&|line| line["message"] == "updated");
+    let told = find(&|line| line["turn"] == "updated");
     assert_eq!(
         (&told["level"], &told["cluster"], &told["rule"], &told["attempt"]),
         (&"WARN".into(), &"prod".into(), &"PlanFailed".into(), &1.into())

@@ -132,7 +132,7 @@ impl Player {
     }
 
     fn sends(&mut self, at: Time) -> Vec<Send> {
-        let sends = self.engine.due(at);
+        let sends: Vec<Send> = self.engine.due(at).into_iter().map(|notification| notification.send).collect();
         for send in &sends {
             self.engine.record(&send.receiver, &send.topic, Outcome::Delivered, at);
         }

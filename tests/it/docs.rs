@@ -77,6 +77,7 @@ fn links_between_pages_lead_somewhere() {
         "docs/api.md",
         "docs/metrics.md",
         "docs/alerts.md",
+        "docs/messages.md",
         "docs/runbooks/README.md",
     ] {
         let folder = repository(path).parent().unwrap().to_owned();

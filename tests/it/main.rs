@@ -16,6 +16,7 @@ mod decode;
 mod dispatch;
 mod exposition;
 mod ledger;
+mod message;
 mod phases;
 mod policy;
 mod progress;

@@ -32,7 +32,8 @@ const IMPURE: &[&str] = &[
 const CLOCKS: &[&str] = &["Instant::now", "SystemTime::now", "Timestamp::now", "Zoned::now"];
 
 /// Modules without IO.
-const PURE: &[&str] = &["plan", "forklift", "store", "alert", "policy", "dispatch", "ledger", "metrics", "config"];
+const PURE: &[&str] =
+    &["plan", "forklift", "store", "alert", "policy", "dispatch", "ledger", "message", "metrics", "config"];
 
 /// For each module, the modules of ours that it may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
@@ -43,24 +44,25 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("policy", &["plan", "store"]),
     ("dispatch", &["plan", "store", "alert", "policy"]),
     ("ledger", &["plan", "store", "alert", "dispatch"]),
+    ("message", &["plan", "alert", "dispatch"]),
     ("metrics", &["plan", "store", "alert", "policy", "dispatch"]),
-    ("config", &["plan", "alert", "policy", "dispatch"]),
+    ("config", &["plan", "alert", "policy", "dispatch", "message"]),
     ("watch", &["plan", "forklift", "store", "config"]),
-    ("notify", &["plan", "store", "alert", "policy", "dispatch", "metrics", "config"]),
+    ("notify", &["plan", "store", "alert", "policy", "dispatch", "message", "metrics", "config"]),
     ("archive", &["plan", "store", "alert", "policy", "dispatch", "metrics", "config"]),
     ("http", &["plan", "store", "alert", "policy", "dispatch", "metrics", "config"]),
     (
         "app",
         &[
-            "plan", "forklift", "store", "alert", "policy", "dispatch", "metrics", "config", "watch", "notify", "archive",
-            "ledger", "http",
+            "plan", "forklift", "store", "alert", "policy", "dispatch", "message", "metrics", "config", "watch", "notify",
+            "archive", "ledger", "http",
         ],
     ),
     (
         "cli",
         &[
-            "plan", "forklift", "store", "alert", "policy", "dispatch", "metrics", "config", "watch", "notify", "archive",
-            "ledger", "http", "app",
+            "plan", "forklift", "store", "alert", "policy", "dispatch", "message", "metrics", "config", "watch", "notify",
+            "archive", "ledger", "http", "app",
         ],
     ),
 ];
@@ -72,6 +74,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("hyper_util", &["http"]),
     ("reqwest", &["notify"]),
     ("prometheus_client", &["metrics"]),
+    ("minijinja", &["message"]),
     ("clap", &["cli"]),
     ("figment", &["config"]),
     ("rustls", &["http"]),
