@@ -4,37 +4,18 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod heap;
+
 use mtv_sentinel::forklift::{self, Object};
 use mtv_sentinel::plan::{Key, Time};
 use mtv_sentinel::store::Store;
 use serde_json::{Value, json};
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes of heap for a plan of 50 VMs.
 const BUDGET: usize = 60_000;
 const VMS: usize = 50;
 const DISKS: usize = 3;
-
-struct Counting;
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-
-#[allow(unsafe_code)]
-// SAFETY: every call is passed to the system's allocator unchanged; only sizes are counted.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LIVE.fetch_add(layout.size(), Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 fn step(name: &str, phase: &str, vm: usize, mib: bool) -> Value {
     let tasks = |disk: usize| {
@@ -71,7 +52,7 @@ fn main() -> ExitCode {
     let json = plan();
     let at = Time::MIN;
     let mut store = Store::default();
-    let before = LIVE.load(Ordering::Relaxed);
+    let before = heap::live();
     match forklift::decode(&json) {
         Ok(decoded) => drop(store.apply(decoded.object, at)),
         Err(error) => {
@@ -79,7 +60,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    let bytes = LIVE.load(Ordering::Relaxed) - before;
+    let bytes = heap::live() - before;
     let vms = store.plan(&Key::new("migrations", "a-warm-plan")).map_or(0, |state| state.vms.len());
     println!(
         "plan_memory: {vms} warm VMs of {DISKS} disks: {} bytes of JSON, {bytes} bytes of heap (budget {BUDGET})",

@@ -107,7 +107,6 @@ impl super::due::Told {
         if was_told {
             settle(&mut self.settled, receiver, [alert]);
         }
-        let known = (alert.id.clone(), alert.clone());
         match (alert.state, was_told) {
             (AlertState::Over, true) => {}
             (AlertState::Over, false) => {
@@ -123,10 +122,10 @@ impl super::due::Told {
                 conversation.opened = Some(now);
                 if was_told {
                     conversation.told = Some(whole);
-                    conversation.known.extend([known]);
+                    conversation.known.extend([alert.clone()]);
                 } else {
                     conversation.in_doubt = Some(Turn::Firing);
-                    conversation.perhaps.extend([known]);
+                    conversation.perhaps.extend([alert.clone()]);
                 }
             }
         }

@@ -3,11 +3,12 @@
 //! Kept by `due` for each receiver and topic, and by the ledger across restarts. It knows nothing of other conversations.
 
 use super::Turn;
+use super::alert_set::AlertSet;
 use super::route::Timing;
 use super::thread::{ThreadId, weight};
 use crate::alert::{Alert, AlertId, Scope};
 use crate::plan::{Text, Time};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// What is being told, or is to be told as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,9 +45,9 @@ pub struct Conversation {
     /// When something last arrived.
     pub told: Option<Time>,
     /// What the receiver knows.
-    pub known: BTreeMap<AlertId, Alert>,
+    pub known: AlertSet,
     /// What it may know beside: sent, with an outcome that is unknown.
-    pub perhaps: BTreeMap<AlertId, Alert>,
+    pub perhaps: AlertSet,
     /// What the last one said whose outcome is unknown.
     pub in_doubt: Option<Turn>,
     /// Not to be told: it was there before the receiver was, or the receiver has refused it.
@@ -80,6 +81,12 @@ pub(super) struct Sight<'a> {
     pub(super) holds: bool,
 }
 
+impl<'a> Sight<'a> {
+    fn live_ids(&self) -> BTreeSet<&'a AlertId> {
+        self.live.iter().map(|alert| &alert.id).collect()
+    }
+}
+
 /// What to do with a conversation, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -106,11 +113,11 @@ impl Conversation {
 
     /// Whether the alert needs no telling: it is known or not to be told.
     pub(super) fn accounts_for(&self, id: &AlertId) -> bool {
-        self.known.contains_key(id) || self.perhaps.contains_key(id) || self.silent.contains(id)
+        self.known.contains(id) || self.perhaps.contains(id) || self.silent.contains(id)
     }
 
     /// What is known and perhaps known.
-    pub(super) fn told_of(&self) -> impl Iterator<Item = (&AlertId, &Alert)> {
+    pub(super) fn told_of(&self) -> impl Iterator<Item = &Alert> {
         self.known.iter().chain(&self.perhaps)
     }
 
@@ -140,7 +147,7 @@ impl Conversation {
                 Step::Rest("it is muted, or its cause is told")
             };
         }
-        let news = || audible().filter(|alert| !self.known.contains_key(&alert.id));
+        let news = || audible().filter(|alert| !self.known.contains(&alert.id));
         let Some(told) = self.told.filter(|_| !self.known.is_empty()) else {
             return match news().next() {
                 Some(_) => Step::Tell { turn: Turn::Firing, is_repeat: false },
@@ -150,7 +157,7 @@ impl Conversation {
         let next = told.plus(timing.group_interval);
         if news().next().is_some() {
             let worst = |alert: &Alert| (weight(alert).0, weight(alert).1);
-            let known = self.known.values().map(worst).min();
+            let known = self.known.iter().map(worst).min();
             let is_worse = news().map(|alert| worst(alert)).min() < known;
             return if is_worse || next <= now {
                 Step::Tell { turn: Turn::Updated, is_repeat: false }
@@ -193,7 +200,8 @@ impl Conversation {
 
     /// Whether something that is known has ended.
     fn has_ended(&self, sight: &Sight<'_>) -> bool {
-        self.known.keys().any(|id| !sight.live.iter().any(|alert| alert.id == *id))
+        let live = sight.live_ids();
+        self.known.iter().any(|alert| !live.contains(&alert.id))
     }
 
     /// What to send for a turn. Nothing is under way before, one is after.
@@ -201,17 +209,17 @@ impl Conversation {
         let intent = match (&self.once, turn) {
             (Some(once), _) => (**once).clone(),
             (None, Turn::Resolved) => {
-                let told: BTreeMap<&AlertId, &Alert> = self.told_of().collect();
-                Intent { turn, alerts: told.into_values().cloned().collect(), ended: Vec::new() }
+                let told: AlertSet = self.told_of().cloned().collect();
+                Intent { turn, alerts: told.into_iter().collect(), ended: Vec::new() }
             }
             (None, Turn::Firing | Turn::Updated | Turn::Reminder | Turn::Over) => {
-                let ended = |(id, _): &(&AlertId, &Alert)| !sight.live.iter().any(|alert| alert.id == **id);
-                let ended: BTreeMap<&AlertId, &Alert> =
-                    self.told_of().filter(|_| !self.threads.is_empty()).filter(ended).collect();
+                let live = sight.live_ids();
+                let ended = self.told_of().filter(|alert| !self.threads.is_empty() && !live.contains(&alert.id));
+                let ended: AlertSet = ended.cloned().collect();
                 Intent {
                     turn,
                     alerts: sight.live.iter().map(|alert| (*alert).clone()).collect(),
-                    ended: ended.into_values().cloned().collect(),
+                    ended: ended.into_iter().collect(),
                 }
             }
         };
@@ -236,7 +244,7 @@ impl Conversation {
                 self.again = Some(again);
                 self.failures = self.failures.saturating_add(1);
                 self.in_doubt = Some(intent.turn);
-                self.perhaps.extend(intent.alerts.into_iter().map(|alert| (alert.id.clone(), alert)));
+                self.perhaps.extend(intent.alerts);
             }
             Outcome::Refused => {
                 (self.failures, self.in_doubt) = (0, None);
@@ -244,7 +252,7 @@ impl Conversation {
                     Turn::Resolved | Turn::Over => self.close(),
                     Turn::Firing | Turn::Updated | Turn::Reminder if self.once.is_some() => self.close(),
                     Turn::Firing | Turn::Updated | Turn::Reminder => {
-                        let unknown = intent.alerts.into_iter().filter(|alert| !self.known.contains_key(&alert.id));
+                        let unknown = intent.alerts.into_iter().filter(|alert| !self.known.contains(&alert.id));
                         self.silent.extend(unknown.map(|alert| alert.id));
                     }
                 }
@@ -256,11 +264,10 @@ impl Conversation {
         if self.once.is_some() || intent.turn == Turn::Resolved {
             return self.close();
         }
-        let by_id = |alerts: Vec<Alert>| alerts.into_iter().map(|alert| (alert.id.clone(), alert)).collect();
-        self.perhaps = BTreeMap::new();
-        self.known = by_id(intent.alerts);
+        self.perhaps = AlertSet::default();
+        self.known = intent.alerts.into_iter().collect();
         // A thread that was said to have ended leaves the digest, and opens a conversation of its own when it fires again.
-        let lasts: BTreeSet<ThreadId> = self.known.keys().map(ThreadId::of).collect();
+        let lasts: BTreeSet<ThreadId> = self.known.iter().map(|alert| ThreadId::of(&alert.id)).collect();
         for ended in intent.ended.iter().map(|alert| ThreadId::of(&alert.id)) {
             if !lasts.contains(&ended) {
                 self.threads.remove(&ended);
@@ -271,16 +278,17 @@ impl Conversation {
     /// A thread that was over before the digest could tell of it is no part of it.
     pub(super) fn drop_threads(&mut self, fires: impl Fn(&ThreadId) -> bool) {
         let Self { known, perhaps, sending, threads, .. } = self;
-        let sent = sending.iter().flat_map(|intent| &intent.alerts).map(|alert| &alert.id);
-        let told: BTreeSet<ThreadId> = known.keys().chain(perhaps.keys()).chain(sent).map(ThreadId::of).collect();
+        let sent = sending.iter().flat_map(|intent| &intent.alerts);
+        let told = known.iter().chain(perhaps.iter()).chain(sent);
+        let told: BTreeSet<ThreadId> = told.map(|alert| ThreadId::of(&alert.id)).collect();
         threads.retain(|thread| fires(thread) || told.contains(thread));
     }
 
     /// Ends the episode.
     pub(super) fn close(&mut self) {
         self.closed = true;
-        self.known = BTreeMap::new();
-        self.perhaps = BTreeMap::new();
+        self.known = AlertSet::default();
+        self.perhaps = AlertSet::default();
         self.threads = BTreeSet::new();
         self.once = None;
     }

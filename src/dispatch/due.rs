@@ -162,7 +162,7 @@ fn continue_all(told: &mut Told, scene: &Scene<'_>, now: Time, due: &mut Due) {
             Step::Wait(at, _) => due.wait(at),
             Step::Rest(_) => {}
             Step::Close(_) => {
-                settle(settled, receiver, conversation.told_of().map(|(_, alert)| alert));
+                settle(settled, receiver, conversation.told_of());
                 // What was never told leaves no trace.
                 let was_told = conversation.is_owed();
                 conversation.close();
@@ -327,7 +327,7 @@ impl Told {
     fn is_known(&self, receiver: &Receiver, id: &AlertId) -> bool {
         let own = self.conversations.get(&(receiver.clone(), Topic::Thread(ThreadId::of(id))));
         let mut told = own.into_iter().chain(self.of_many(receiver));
-        told.any(|told| told.known.contains_key(id) || told.silent.contains(id))
+        told.any(|told| told.known.contains(id) || told.silent.contains(id))
     }
 
     /// Whether a failure that is over was told, or is being told.

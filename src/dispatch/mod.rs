@@ -7,6 +7,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod alert_set;
 mod begin;
 mod conversation;
 mod due;
@@ -17,6 +18,7 @@ mod route;
 mod scene;
 mod thread;
 
+pub use alert_set::AlertSet;
 pub use begin::{Began, Lost};
 pub use conversation::{Conversation, Intent, Outcome, Receiver};
 pub use due::{Dispatch, Due, Settled, Told};

@@ -84,9 +84,8 @@ impl<'a> Scene<'a> {
         receiver: &Receiver,
         conversation: Option<&Conversation>,
     ) -> impl Iterator<Item = &Member<'a>> {
-        let knows = move |id: &AlertId| {
-            conversation.is_some_and(|told| told.known.contains_key(id) || told.perhaps.contains_key(id))
-        };
+        let knows =
+            move |id: &AlertId| conversation.is_some_and(|told| told.known.contains(id) || told.perhaps.contains(id));
         let is_silent = move |id: &AlertId| conversation.is_some_and(|told| told.silent.contains(id));
         let concerns =
             move |member: &&Member<'a>| (member.is_for(receiver) || knows(&member.alert.id)) && !is_silent(&member.alert.id);
@@ -102,7 +101,7 @@ impl<'a> Scene<'a> {
         let sight = Sight {
             live: members.iter().map(|member| member.alert).collect(),
             suppressed: members.iter().filter(|member| !member.is_audible()).map(|member| &member.alert.id).collect(),
-            holds: told.told_of().any(|(id, _)| self.holds(id)),
+            holds: told.told_of().any(|alert| self.holds(&alert.id)),
         };
         (sight, members.first().and_then(|member| member.route))
     }

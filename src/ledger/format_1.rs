@@ -8,7 +8,7 @@ use crate::alert::{Alert, AlertId, AlertState, Episodes, Identity, Memory, RULES
 use crate::dispatch::{Conversation, Intent, Matcher, Selection, Settled, Standing, ThreadId, Told, Topic, Turn};
 use crate::plan::{Key, Text, Time};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -296,10 +296,6 @@ fn to_alerts(forms: Vec<AlertForm>) -> Result<Vec<Alert>, String> {
     forms.into_iter().map(to_alert).collect()
 }
 
-fn by_id(forms: Vec<AlertForm>) -> Result<BTreeMap<AlertId, Alert>, String> {
-    Ok(to_alerts(forms)?.into_iter().map(|alert| (alert.id.clone(), alert)).collect())
-}
-
 fn from_intent(intent: &Intent, reason: usize) -> IntentForm {
     let Intent { turn, alerts, ended } = intent;
     IntentForm { turn: turn.as_str().into(), alerts: from_alerts(alerts, reason), ended: from_alerts(ended, reason) }
@@ -317,8 +313,8 @@ fn from_conversation(receiver: &Text, topic: &Topic, told: &Conversation, reason
         episode: told.episode,
         opened: told.opened.map(Time::unix),
         told: told.told.map(Time::unix),
-        known: from_alerts(told.known.values(), reason),
-        perhaps: from_alerts(told.perhaps.values(), reason),
+        known: from_alerts(&told.known, reason),
+        perhaps: from_alerts(&told.perhaps, reason),
         in_doubt: told.in_doubt.map(|turn| turn.as_str().into()),
         silent: told.silent.iter().map(from_id).collect(),
         sending: told.sending.as_ref().map(|intent| from_intent(intent, reason)),
@@ -337,8 +333,8 @@ fn to_conversation(form: ConversationForm) -> Result<((Text, Topic), Conversatio
         episode: form.episode,
         opened: form.opened.map(time).transpose()?,
         told: form.told.map(time).transpose()?,
-        known: by_id(form.known)?,
-        perhaps: by_id(form.perhaps)?,
+        known: to_alerts(form.known)?.into_iter().collect(),
+        perhaps: to_alerts(form.perhaps)?.into_iter().collect(),
         in_doubt: form.in_doubt.map(|text| word(Turn::ALL, Turn::as_str, &text)).transpose()?,
         silent: form.silent.into_iter().map(to_id).collect(),
         sending: form.sending.map(to_intent).transpose()?,

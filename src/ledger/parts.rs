@@ -48,8 +48,8 @@ fn pieces(whole: &Conversation, parts: u16) -> Vec<(u16, Conversation)> {
     let piece = |part| {
         let is_mine = |uid: &Text| part_of(uid, parts) == part;
         let mut piece = whole.clone();
-        piece.known.retain(|id, _| is_mine(&id.uid));
-        piece.perhaps.retain(|id, _| is_mine(&id.uid));
+        piece.known.retain(|alert| is_mine(&alert.id.uid));
+        piece.perhaps.retain(|alert| is_mine(&alert.id.uid));
         piece.silent.retain(|id| is_mine(&id.uid));
         piece.threads.retain(|thread| is_mine(&thread.uid));
         for intent in piece.sending.iter_mut().chain(piece.once.as_deref_mut()) {

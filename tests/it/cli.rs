@@ -378,7 +378,8 @@ fn the_demo_says_what_it_plays_and_where_to_look_tells_the_story_and_stops_when_
     assert!(get(&address, "/metrics").contains("migration_plans{phase="));
     let failed = until("Running → Failed");
     assert!(failed.contains("b-fail-retry/crm"), "{failed}");
-    let updated = "would tell log: [demo] WARNING (updated) PlanFailed: plan b-fail-retry/crm - crm-02: Guest conversion failed.";
+    let updated =
+        "would tell log: [demo] WARNING (updated) PlanFailed: plan b-fail-retry/crm - crm-02: Guest conversion failed.";
     until(updated);
     until("would tell log: [demo] RESOLVED PlanFailed: plan b-fail-retry/");
     until("would archive");

@@ -69,7 +69,6 @@ fn intent() -> impl Strategy<Value = Intent> {
 }
 
 fn conversation() -> impl Strategy<Value = Conversation> {
-    let by_id = |alerts: Vec<Alert>| alerts.into_iter().map(|alert| (alert.id.clone(), alert)).collect();
     let times = (proptest::option::of(time()), proptest::option::of(time()), proptest::option::of(time()));
     let intents = (proptest::option::of(intent()), proptest::option::of(intent()));
     let flags = (any::<bool>(), any::<bool>(), proptest::option::of(0..Turn::ALL.len()));
@@ -81,8 +80,8 @@ fn conversation() -> impl Strategy<Value = Conversation> {
                 episode,
                 opened,
                 told,
-                known: by_id(known),
-                perhaps: by_id(perhaps),
+                known: known.into_iter().collect(),
+                perhaps: perhaps.into_iter().collect(),
                 in_doubt: doubt.map(|turn| Turn::ALL[turn]),
                 silent,
                 sending,
@@ -184,9 +183,9 @@ proptest! {
         }
         for (key, told) in &account.told.conversations {
             let kept = recovered.account.told.conversations.get(key);
-            let known: Vec<_> = kept.into_iter().flat_map(|kept| kept.known.keys()).collect();
+            let known: Vec<_> = kept.into_iter().flat_map(|kept| kept.known.iter()).map(|alert| &alert.id).collect();
             let whole = matches!(&key.1, Topic::Thread(thread) if !is_lost(&thread.uid));
-            for id in told.known.keys() {
+            for id in told.known.iter().map(|alert| &alert.id) {
                 let is_kept = whole || (!matches!(key.1, Topic::Thread(_)) && !is_lost(&id.uid));
                 prop_assert_eq!(known.contains(&id), is_kept, "{:?} of {:?}", id, key);
             }
@@ -258,7 +257,8 @@ fn a_part_that_is_too_big_is_made_smaller_without_losing_what_is_owed_and_else_r
             Topic::Thread(ThreadId { uid: uid.into(), attempt: 0, topic: "PlanFailed", subject: Text::new(), episode: 0 })
         };
         let mut open = some.clone();
-        open.known.values_mut().for_each(|alert| alert.reason = "why ".repeat(99).into());
+        let long = |alert: &Alert| Alert { reason: "why ".repeat(99).into(), ..alert.clone() };
+        open.known = open.known.iter().map(long).collect();
         account.told.conversations.insert(("log".into(), thread(format!("open-{number}"))), open);
         account.told.conversations.insert(("log".into(), thread(format!("closed-{number}"))), closed.clone());
     }
