@@ -7,7 +7,7 @@
 use crate::alert::{AlertState, Alerts, RULES, Scope};
 use crate::archive::Decided;
 use crate::config::Config;
-use crate::dispatch::{Began, Dispatch, Outcome as Delivery, Receiver, Routing, Send, Told, Topic};
+use crate::dispatch::{Began, CampaignReport, Dispatch, Outcome as Delivery, Receiver, Routing, Send, Told, Topic};
 use crate::forklift::{Issue, Object};
 use crate::http::View;
 use crate::message::{Message, Notification};
@@ -175,7 +175,18 @@ impl Engine {
         let due = self.dispatch.due(&self.alerts, &self.store, now);
         self.is_news = false;
         self.due_again = due.again;
-        due.sends.into_iter().map(|send| self.word(send, now)).collect()
+        let sends = due.sends.into_iter().map(|send| self.word(send, now));
+        sends.chain(due.reports.into_iter().map(|report| self.word_report(report, now))).collect()
+    }
+
+    /// Puts a report into words, by how all plans stand now.
+    fn word_report(&self, report: CampaignReport, now: Time) -> Notification {
+        let snapshot = self.store.snapshot();
+        let is_candidate = |decision: &&Decision| matches!(decision, Decision::Archive(_));
+        let candidates = self.policy.as_ref().map(|_| self.decisions.values().filter(is_candidate).count());
+        let plans = snapshot.plans.values().map(|state| &**state);
+        let message = Message::of_campaign(&report, plans, candidates, &self.messages, now);
+        Notification::of_report(report, message)
     }
 
     /// Puts a send into words, by what is known of its object now.
@@ -186,7 +197,7 @@ impl Engine {
         };
         let message =
             Message::of(&send, plan.map(|plan| &**plan), provider.map(|provider| &**provider), &self.messages, now);
-        Notification { send, message }
+        Notification::of(send, message)
     }
 
     /// Takes what became of a notification.

@@ -109,9 +109,10 @@ impl Journal for Story {
         print_lines(&lines);
     }
 
-    fn tell(&mut self, Notification { send, message }: &Notification) {
-        let text = format!("would tell {}: {}", send.receiver, message.summary());
-        print_lines(&[self.line(None, send.alert.scope.key(), "35", &text)]);
+    fn tell(&mut self, notification: &Notification) {
+        let message = &notification.message;
+        let text = format!("would tell {}: {}", notification.receiver, message.summary());
+        print_lines(&[self.line(None, &Key::new(&message.namespace, &message.name), "35", &text)]);
     }
 }
 

@@ -32,7 +32,7 @@ pub use message::MessageConfig;
 pub use metrics::MetricsConfig;
 pub use notify::NotifyConfig;
 pub use replay::ReplayConfig;
-pub use routes::{ReceiverKind, Receivers, RouteConfig, Routes};
+pub use routes::{ReceiverKind, Receivers, RouteConfig, Routes, Times};
 pub(crate) use section::suggest;
 pub use section::{Errors, Problem};
 pub use setting::Secret;

@@ -1,11 +1,11 @@
 //! `notify`: who is told, of what, and how fast.
 
-use super::routes::{Receivers, Routes};
+use super::routes::{Receivers, Routes, Times};
 use super::section::{Errors, section, suggest};
 use super::setting::Count0;
 use super::{AlertsConfig, KubernetesConfig};
 use crate::alert::RULES;
-use crate::dispatch::{LABELS, Matcher, OF_THE_PLAN, Route, Routing, Selection, Storm, Timing, unreachable};
+use crate::dispatch::{LABELS, Matcher, OF_THE_PLAN, Route, Routing, Schedule, Selection, Storm, Timing, unreachable};
 use std::time::Duration;
 
 section! {
@@ -30,6 +30,10 @@ section! {
         storm_threads: Count0 = "10",
         /// The window of storm_threads.
         storm_window: Duration = "10m",
+        /// Receivers of a report on how the campaign stands.
+        campaign_receivers: Vec<String> = "[]",
+        /// When they get it: times of the day in UTC, such as [06:30, 16:00].
+        campaign_times: Times = "[\"06:00\"]",
         /// Whether a new receiver is told, once, what fires already: at the first start, or when it is added.
         tell_baseline: bool = "true",
     }
@@ -54,6 +58,10 @@ impl NotifyConfig {
             tell_baseline: self.tell_baseline,
             rules,
             namespaces,
+            campaign: Schedule {
+                receivers: self.campaign_receivers.iter().map(Into::into).collect(),
+                times: self.campaign_times.0.clone(),
+            },
         }
     }
 
@@ -72,6 +80,10 @@ impl NotifyConfig {
         let on = RULES.iter().filter(|rule| settings.is_on(rule));
         let on: Vec<_> = on.map(|rule| (rule.name, settings.severity(rule))).collect();
         let receivers: Vec<&str> = self.receivers.names().collect();
+        for name in self.campaign_receivers.iter().filter(|name| !receivers.contains(&name.as_str())) {
+            let meant = suggest(name, &receivers);
+            errors.push("notify.campaign_receivers", format!("there is no receiver {name:?}; {meant}"));
+        }
         let routes: Vec<Selection> = self.routes.0.iter().map(|route| route.with(self.timing()).selection).collect();
         for (at, route) in routes.iter().enumerate() {
             let path = format!("notify.routes[{at}]");

@@ -1,10 +1,10 @@
-//! The types of `notify.receivers` and `notify.routes`.
+//! The types of `notify.receivers`, `notify.routes` and `notify.campaign_times`.
 
 use super::section::suggest;
 use super::setting::{Setting, structure, text, words};
 use crate::dispatch::{Matcher, Route, Selection, Timing};
 use figment::value::{Dict, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 closed_enum! {
@@ -164,5 +164,30 @@ impl Setting for Receivers {
     fn show(&self) -> String {
         let entries = self.0.iter().map(|(name, kind)| format!("{}: {{type: {kind}}}", name.show()));
         format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// Times of the day, in seconds after midnight.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Times(pub BTreeSet<u32>);
+
+impl Setting for Times {
+    const ACCEPTS: &'static str = "a list of times of the day such as 06:30, from 00:00 to 23:59";
+    fn parse(value: &Value) -> Result<Self, String> {
+        let time = |text: &String| {
+            let (hours, minutes) = text.split_once(':').filter(|(_, minutes)| minutes.len() == 2)?;
+            let (hours, minutes): (u32, u32) = (hours.parse().ok()?, minutes.parse().ok()?);
+            (hours < 24 && minutes < 60).then_some(hours * 3600 + minutes * 60)
+        };
+        let texts: Vec<String> = Setting::parse(value)?;
+        texts
+            .iter()
+            .map(|text| time(text).ok_or_else(|| format!("{text:?} is no time of the day")))
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+    fn show(&self) -> String {
+        let times: Vec<String> = self.0.iter().map(|time| format!("\"{:02}:{:02}\"", time / 3600, time / 60 % 60)).collect();
+        format!("[{}]", times.join(", "))
     }
 }

@@ -4,7 +4,8 @@
 //! this program last ran takes what holds already as its baseline. What was in force and is not told is owed, and `due` tells
 //! it.
 
-use super::conversation::{Conversation, Receiver};
+use super::campaign::Reported;
+use super::conversation::{Conversation, Outcome, Receiver};
 use super::due::{Dispatch, settle};
 use super::labels::Labels;
 use super::scene::{Member, Scene};
@@ -37,6 +38,13 @@ impl Dispatch {
         began.abandoned = before - self.told.conversations.len();
         for conversation in self.told.conversations.values_mut() {
             conversation.lose_track(now);
+        }
+        self.told.reported.retain(|receiver, _| receivers.contains(receiver));
+        for reported in self.told.reported.values_mut() {
+            reported.take(&Outcome::Unknown(now));
+        }
+        for receiver in &self.routing.campaign.receivers {
+            self.told.reported.entry(receiver.clone()).or_insert_with(|| Reported::since(now));
         }
         let scene = Scene::new(alerts, store, &self.routing, now);
         let is_first = self.told.standing.is_none() && self.told.conversations.is_empty() && self.told.settled.is_empty();

@@ -3,6 +3,7 @@
 //! Called by the loop after each evaluation and when a time comes that it named. Level-triggered: nothing is queued, so nothing
 //! can be lost between two calls.
 
+use super::campaign::{self, CampaignReport, Reported};
 use super::conversation::{Conversation, Outcome, Receiver, Step};
 use super::route::{Route, Routing, Standing, Timing};
 use super::scene::{Member, Scene};
@@ -47,6 +48,8 @@ pub struct Told {
     pub settled: BTreeMap<(Receiver, Text), Settled>,
     /// What was in force; `None` before the first start.
     pub standing: Option<Standing>,
+    /// The reports of the campaign, by receiver.
+    pub reported: BTreeMap<Receiver, Reported>,
 }
 
 /// What is due.
@@ -54,6 +57,8 @@ pub struct Told {
 pub struct Due {
     /// To be sent now. The caller owes an outcome for each.
     pub sends: Vec<Send>,
+    /// Reports of the campaign, to be sent now. The caller owes an outcome for each, under [`Topic::Campaign`].
+    pub reports: Vec<CampaignReport>,
     /// When to ask again though nothing changes.
     pub again: Option<Time>,
 }
@@ -90,9 +95,9 @@ impl Dispatch {
         open_all(&mut self.told, &self.routing, &scene, now, &mut due);
         tell_what_is_over(&mut self.told, &scene, now, &mut due);
         forget(&mut self.told, &self.routing, &scene, now);
-        if let Some(unmuted) = scene.unmuted() {
-            due.wait(unmuted);
-        }
+        let (reports, next) = campaign::due(&self.routing.campaign, &mut self.told.reported, now);
+        due.reports = reports;
+        scene.unmuted().into_iter().chain(next).for_each(|at| due.wait(at));
         due
     }
 
@@ -114,6 +119,9 @@ impl Dispatch {
 
     /// Takes what became of a send.
     pub fn record(&mut self, receiver: &Receiver, topic: &Topic, outcome: Outcome, now: Time) {
+        if let (Topic::Campaign(_), Some(reported)) = (topic, self.told.reported.get_mut(receiver)) {
+            return reported.take(&outcome);
+        }
         let Some(conversation) = self.told.conversations.get_mut(&(receiver.clone(), topic.clone())) else { return };
         if let (Outcome::Delivered | Outcome::Refused, Some(intent)) = (&outcome, &conversation.sending) {
             settle(&mut self.told.settled, receiver, intent.alerts.iter().chain(&intent.ended));
@@ -361,7 +369,7 @@ fn forget(told: &mut Told, routing: &Routing, scene: &Scene<'_>, now: Time) {
             was_told && (is_recent(told) || told.scope.as_ref().is_some_and(can_fire))
         }
         Topic::Digest(_) => is_recent(told),
-        Topic::Baseline(_) | Topic::Over(_) => false,
+        Topic::Baseline(_) | Topic::Over(_) | Topic::Campaign(_) => false,
     });
     told.settled.retain(|(_, uid), settled| scene.has_plan(&settled.plan, uid));
 }

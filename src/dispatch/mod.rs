@@ -3,12 +3,13 @@
 //! Called by the loop after each evaluation. Pure: it decides, `notify` sends, the ledger keeps the account. A reader begins
 //! with `conversation`, the state machine of one receiver and one topic; `due` runs all of them and opens new ones, `begin`
 //! takes stock at the start. `thread` says which alerts are one conversation, `route` with `matcher` and `labels` who is told,
-//! `scene` how things stand now.
+//! `scene` how things stand now, `campaign` when a report is due.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod alert_set;
 mod begin;
+mod campaign;
 mod conversation;
 mod due;
 mod labels;
@@ -20,6 +21,7 @@ mod thread;
 
 pub use alert_set::AlertSet;
 pub use begin::{Began, Lost};
+pub use campaign::{CampaignReport, Reported, Schedule};
 pub use conversation::{Conversation, Intent, Outcome, Receiver};
 pub use due::{Dispatch, Due, Settled, Told};
 pub use labels::{LABELS, Labels, OF_THE_PLAN};

@@ -3,6 +3,7 @@
 //! Built by `config`, used by `due` and `begin`. Routes are looked at in order and the first that matches counts, as in
 //! Alertmanager; there is no tree.
 
+use super::campaign::Schedule;
 use super::labels::Labels;
 use super::matcher::Matcher;
 use crate::plan::Text;
@@ -70,6 +71,8 @@ pub struct Routing {
     pub rules: BTreeSet<Text>,
     /// The namespaces that are watched; all, if empty.
     pub namespaces: BTreeSet<Text>,
+    /// Reports at fixed times.
+    pub campaign: Schedule,
 }
 
 impl Routing {

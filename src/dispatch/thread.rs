@@ -49,6 +49,8 @@ pub enum Topic {
     Baseline(Time),
     /// Failures of attempts that were over before they could be told; told once, never resolved. Named by when that was.
     Over(Time),
+    /// How the campaign stands; told once, at this time of its schedule.
+    Campaign(Time),
 }
 
 /// By what the alerts of a thread are ordered: the worst first, then by the table of rules, then the oldest.

@@ -5,7 +5,7 @@
 
 use super::Account;
 use crate::alert::{Alert, AlertId, AlertState, Episodes, Identity, Memory, RULES, Scope, Severity};
-use crate::dispatch::{Conversation, Intent, Matcher, Selection, Settled, Standing, ThreadId, Told, Topic, Turn};
+use crate::dispatch::{Conversation, Intent, Matcher, Reported, Selection, Settled, Standing, ThreadId, Told, Topic, Turn};
 use crate::plan::{Key, Text, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -17,6 +17,8 @@ struct Body {
     told: Vec<ConversationForm>,
     settled: Vec<(Text, Text, KeyForm, Vec<usize>)>,
     memory: Vec<MemoryForm>,
+    #[serde(skip_serializing_if = "is_default")]
+    reported: Vec<ReportedForm>,
 }
 
 type KeyForm = (Text, Text);
@@ -78,6 +80,7 @@ enum TopicForm {
     Digest(u32),
     Baseline(u32),
     Over(u32),
+    Campaign(u32),
 }
 
 impl Default for TopicForm {
@@ -86,6 +89,8 @@ impl Default for TopicForm {
     }
 }
 
+/// Receiver; the last report that is dealt with, under way, in doubt, not before.
+type ReportedForm = (Text, u32, Option<u32>, Option<u32>, Option<u32>);
 /// Uid, attempt, topic, subject, episode.
 type ThreadForm = (Text, usize, Text, Text, u32);
 /// Uid, attempt, rule, subject, episode.
@@ -126,7 +131,7 @@ struct MemoryForm {
 
 /// Writes an account; reasons are cut at so many characters.
 pub(super) fn write(account: &Account, reason: usize) -> String {
-    let Account { told: Told { conversations, settled, standing }, memory } = account;
+    let Account { told: Told { conversations, settled, standing, reported }, memory } = account;
     let body = Body {
         standing: standing.as_ref().map(from_standing),
         told: conversations
@@ -141,6 +146,7 @@ pub(super) fn write(account: &Account, reason: usize) -> String {
             })
             .collect(),
         memory: memory.iter().map(from_memory).collect(),
+        reported: reported.iter().map(from_reported).collect(),
     };
     // It has nothing that JSON could not write.
     serde_json::to_string(&body).unwrap_or_default()
@@ -161,6 +167,11 @@ pub(super) fn read(text: &str) -> Result<Account, String> {
     for (receiver, uid, (namespace, name), attempts) in body.settled {
         let settled = Settled { plan: Key { namespace, name }, attempts: attempts.into_iter().collect() };
         account.told.settled.insert((receiver, uid), settled);
+    }
+    for (receiver, last, sending, in_doubt, again) in body.reported {
+        let times = (sending.map(time).transpose()?, in_doubt.map(time).transpose()?, again.map(time).transpose()?);
+        let (sending, in_doubt, again) = times;
+        account.told.reported.insert(receiver, Reported { last: time(last)?, sending, in_doubt, again });
     }
     for form in body.memory {
         let (scope, memory) = to_memory(form)?;
@@ -242,6 +253,7 @@ fn from_topic(topic: &Topic) -> TopicForm {
         Topic::Digest(at) => TopicForm::Digest(at.unix()),
         Topic::Baseline(at) => TopicForm::Baseline(at.unix()),
         Topic::Over(at) => TopicForm::Over(at.unix()),
+        Topic::Campaign(at) => TopicForm::Campaign(at.unix()),
     }
 }
 
@@ -251,6 +263,7 @@ fn to_topic(form: TopicForm) -> Result<Topic, String> {
         TopicForm::Digest(at) => Topic::Digest(time(at)?),
         TopicForm::Baseline(at) => Topic::Baseline(time(at)?),
         TopicForm::Over(at) => Topic::Over(time(at)?),
+        TopicForm::Campaign(at) => Topic::Campaign(time(at)?),
     })
 }
 
@@ -347,6 +360,11 @@ fn to_conversation(form: ConversationForm) -> Result<((Text, Topic), Conversatio
         once: form.once.map(to_intent).transpose()?.map(Box::new),
     };
     Ok(((form.receiver, to_topic(form.topic)?), told))
+}
+
+fn from_reported((receiver, reported): (&Text, &Reported)) -> ReportedForm {
+    let Reported { last, sending, in_doubt, again } = reported;
+    (receiver.clone(), last.unix(), sending.map(Time::unix), in_doubt.map(Time::unix), again.map(Time::unix))
 }
 
 fn from_memory((scope, memory): (&Scope, &Memory)) -> MemoryForm {

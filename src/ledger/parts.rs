@@ -17,9 +17,10 @@ pub fn part_of(uid: &str, parts: u16) -> u16 {
 
 /// Cuts an account into this number of parts.
 pub fn split(account: &Account, parts: u16) -> Vec<Account> {
-    // What was in force is small, and all of the others can be read only with it.
-    let standing = Told { standing: account.told.standing.clone(), ..Told::default() };
-    let mut cut = vec![Account { told: standing, ..Account::default() }; parts.max(1).into()];
+    // What is small and concerns no single object is in each.
+    let (standing, reported) = (account.told.standing.clone(), account.told.reported.clone());
+    let common = Told { standing, reported, ..Told::default() };
+    let mut cut = vec![Account { told: common, ..Account::default() }; parts.max(1).into()];
     let at = |uid: &str| usize::from(part_of(uid, parts));
     for ((receiver, uid), settled) in &account.told.settled {
         cut[at(uid)].told.settled.insert((receiver.clone(), uid.clone()), settled.clone());
@@ -33,7 +34,7 @@ pub fn split(account: &Account, parts: u16) -> Vec<Account> {
             Topic::Thread(thread) => {
                 cut[at(&thread.uid)].told.conversations.insert(key.clone(), conversation.clone());
             }
-            Topic::Digest(_) | Topic::Baseline(_) | Topic::Over(_) => {
+            Topic::Digest(_) | Topic::Baseline(_) | Topic::Over(_) | Topic::Campaign(_) => {
                 for (part, piece) in pieces(conversation, parts) {
                     cut[usize::from(part)].told.conversations.insert(key.clone(), piece);
                 }
@@ -74,6 +75,12 @@ pub fn merge(parts: impl IntoIterator<Item = Account>) -> Account {
     for Account { told, memory } in parts {
         whole.told.standing = whole.told.standing.or(told.standing);
         whole.told.settled.extend(told.settled);
+        for (receiver, reported) in told.reported {
+            let latest = whole.told.reported.entry(receiver).or_insert(reported);
+            if (reported.last, reported.sending, reported.in_doubt) > (latest.last, latest.sending, latest.in_doubt) {
+                *latest = reported;
+            }
+        }
         for (key, piece) in told.conversations {
             join(&mut whole.told.conversations, key, piece);
         }

@@ -71,6 +71,7 @@ impl<'a> Now<'a> {
 fn about(send: &Send) -> About {
     match send.topic {
         Topic::Baseline(_) => About::Baseline,
+        Topic::Campaign(_) => About::Campaign,
         Topic::Over(_) if send.others.is_empty() => About::Thread,
         Topic::Thread(_) => About::Thread,
         Topic::Digest(_) | Topic::Over(_) => About::Digest,

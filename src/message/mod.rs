@@ -1,12 +1,13 @@
 //! A notification as people read it: what happened where, how bad it is, what happens next, and what can be done.
 //!
 //! Made from a [`Send`] and what is known of its plan or provider now, for the one who delivers it and for `preview`. Pure:
-//! it takes `now`. `fields` gathers what a message holds, `text` writes the built-in title and text, `template` the user's own,
+//! it takes `now`. `fields` gathers what a message holds, `campaign` what a report says, `text` writes the built-in title and text, `template` the user's own,
 //! `link` what leads on, `plain` makes texts of others fit to be shown, `samples` has an example of everything. A text is plain:
 //! what a receiver has to escape is its own business, and so is splitting what is too long for it.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod campaign;
 mod fields;
 mod link;
 mod plain;
@@ -18,8 +19,8 @@ pub use link::{BaseUrl, LinkTemplate};
 pub use samples::{Sample, sample, sample_on, samples};
 pub use template::Template;
 
-use crate::alert::Severity;
-use crate::dispatch::{Send, Turn};
+use crate::alert::{Alert, Severity};
+use crate::dispatch::{CampaignReport, Receiver, Send, Topic, Turn};
 use crate::plan::{PlanState, Provider, Time};
 use serde::{Serialize, Serializer};
 
@@ -57,10 +58,30 @@ pub struct Settings {
 /// What is sent: to whom and about what, and how it reads.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notification {
-    /// To whom, and about what.
-    pub send: Send,
+    /// To this receiver.
+    pub receiver: Receiver,
+    /// About this.
+    pub topic: Topic,
+    /// How often the topic was resolved and began again before. Topic and episode name one incident.
+    pub episode: u32,
+    /// The alerts that it tells of, the worst first; none in a report.
+    pub alerts: Vec<Alert>,
     /// How it reads.
     pub message: Message,
+}
+
+impl Notification {
+    /// What `dispatch` wants to be sent, in these words.
+    pub fn of(send: Send, message: Message) -> Self {
+        let Send { receiver, topic, episode, alert, others, .. } = send;
+        Self { receiver, topic, episode, alerts: std::iter::once(alert).chain(others).collect(), message }
+    }
+
+    /// A report, in these words.
+    pub fn of_report(report: CampaignReport, message: Message) -> Self {
+        let CampaignReport { receiver, at, .. } = report;
+        Self { receiver, topic: Topic::Campaign(at), episode: 0, alerts: Vec::new(), message }
+    }
 }
 
 closed_enum! {
@@ -72,6 +93,8 @@ closed_enum! {
         Digest = "digest",
         /// What fired before its receiver, rule or route was in force.
         Baseline = "baseline",
+        /// How a campaign stands, at a fixed time.
+        Campaign = "campaign",
     }
 }
 

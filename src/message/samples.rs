@@ -39,6 +39,7 @@ impl std::fmt::Display for Sample {
             Topic::Thread(_) => write!(f, "{} {}", self.send.alert.id.rule, self.send.turn),
             Topic::Digest(_) | Topic::Over(_) => write!(f, "a digest {}", self.send.turn),
             Topic::Baseline(_) => write!(f, "a baseline"),
+            Topic::Campaign(_) => write!(f, "a report"),
         }
     }
 }

@@ -29,18 +29,18 @@ fn title_with(message: &Message, most: usize) -> String {
     let severity = message.severity.as_str().to_uppercase();
     let lead = match (message.about, message.turn) {
         (About::Baseline, _) => "BASELINE".to_owned(),
-        (About::Thread | About::Digest, Turn::Firing) => severity,
-        (About::Thread | About::Digest, Turn::Updated) => format!("{severity} (updated)"),
-        (About::Thread | About::Digest, Turn::Reminder) => format!("{severity} (still)"),
-        (About::Thread | About::Digest, Turn::Over) => "OVER".to_owned(),
-        (About::Thread | About::Digest, Turn::Resolved) => "RESOLVED".to_owned(),
+        (About::Thread | About::Digest | About::Campaign, Turn::Firing) => severity,
+        (About::Thread | About::Digest | About::Campaign, Turn::Updated) => format!("{severity} (updated)"),
+        (About::Thread | About::Digest | About::Campaign, Turn::Reminder) => format!("{severity} (still)"),
+        (About::Thread | About::Digest | About::Campaign, Turn::Over) => "OVER".to_owned(),
+        (About::Thread | About::Digest | About::Campaign, Turn::Resolved) => "RESOLVED".to_owned(),
     };
     let what = match message.about {
         About::Thread => {
             let (namespace, name) = (cut(&message.namespace, most), cut(&message.name, most));
             format!("{}: {} {namespace}/{name}{}", message.rule, message.kind, attempt(message))
         }
-        About::Digest | About::Baseline => format!("{}: {}", alerts(message), counts(message)),
+        About::Digest | About::Baseline | About::Campaign => format!("{}: {}", alerts(message), counts(message)),
     };
     format!("{cluster}{lead} {what}")
 }
@@ -68,7 +68,7 @@ pub(super) fn summary(message: &Message) -> String {
     match message.about {
         About::Thread if message.turn == Turn::Resolved => format!("{} after {}", message.title, message.lasted),
         About::Thread => line(&format!("{} - {}", message.title, message.reason), TITLE_MAX * 2),
-        About::Digest | About::Baseline => message.title.clone(),
+        About::Digest | About::Baseline | About::Campaign => message.title.clone(),
     }
 }
 
@@ -77,7 +77,7 @@ pub(super) fn text(message: &Message) -> String {
     let (head, vms, tail) = match (message.about, message.turn) {
         (About::Thread, Turn::Firing | Turn::Updated | Turn::Reminder) => (open(message), vms(message), tail(message)),
         (About::Thread, Turn::Over | Turn::Resolved) => (over(message), Vec::new(), tail(message)),
-        (About::Digest | About::Baseline, _) => (digest(message), items(message), tail(message)),
+        (About::Digest | About::Baseline | About::Campaign, _) => (digest(message), items(message), tail(message)),
     };
     assemble(&head, &vms, &tail)
 }

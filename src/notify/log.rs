@@ -1,30 +1,31 @@
 //! The receiver `log`: a notification is a line of the log. It cannot fail.
 
-use crate::dispatch::{Send, Turn};
-use crate::message::Message;
+use crate::dispatch::Turn;
+use crate::message::Notification;
 
-pub(super) fn send(send: &Send, message: &Message) {
-    let alert = &send.alert;
+pub(super) fn send(notification: &Notification) {
+    let message = &notification.message;
     /// The level of a line is a constant to `tracing`.
     macro_rules! write {
         ($level:ident) => {
             tracing::$level!(
                 cluster = message.cluster,
-                receiver = %send.receiver,
-                turn = send.turn.as_str(),
-                rule = alert.id.rule,
+                receiver = %notification.receiver,
+                about = message.about.as_str(),
+                turn = message.turn.as_str(),
+                rule = message.rule,
                 severity = message.severity.as_str(),
-                namespace = %alert.scope.key().namespace,
-                name = %alert.scope.key().name,
-                attempt = alert.id.attempt + 1,
+                namespace = message.namespace,
+                name = message.name,
+                attempt = message.attempt,
                 since = message.since,
-                repeat = send.is_repeat,
+                repeat = message.is_repeat,
                 "{}",
                 message.summary()
             )
         };
     }
-    match send.turn {
+    match message.turn {
         Turn::Firing | Turn::Updated | Turn::Reminder | Turn::Over => write!(warn),
         Turn::Resolved => write!(info),
     }

@@ -25,14 +25,16 @@ pub struct Done {
 /// Delivers notifications until the sender is gone, so that what is due when the program stops is still told. Each is answered
 /// with what became of it.
 pub async fn deliver(own: Arc<Own>, mut due: mpsc::UnboundedReceiver<Notification>, done: mpsc::UnboundedSender<Done>) {
-    while let Some(Notification { send, message }) = due.recv().await {
+    while let Some(notification) = due.recv().await {
+        let Notification { receiver, message, .. } = &notification;
         if let Some(why) = &message.fallback {
-            tracing::warn!(receiver = %send.receiver, "{why}; the built-in text is sent");
+            tracing::warn!(%receiver, "{why}; the built-in text is sent");
             own.count_template_failure();
         }
-        log::send(&send, &message);
-        own.count_notification(&send.receiver, send.alert.id.rule, send.turn.as_str());
+        log::send(&notification);
+        own.count_notification(receiver, message.rule, message.turn.as_str());
+        let Notification { receiver, topic, .. } = notification;
         // The loop is gone only when the program stops.
-        let _ = done.send(Done { receiver: send.receiver, topic: send.topic, outcome: Outcome::Delivered });
+        let _ = done.send(Done { receiver, topic, outcome: Outcome::Delivered });
     }
 }

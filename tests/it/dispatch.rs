@@ -5,8 +5,9 @@ use crate::support::{minute, plan, provider, recording, recordings};
 use mtv_sentinel::alert::{Settings, Severity};
 use mtv_sentinel::app::Engine;
 use mtv_sentinel::config::{Config, Layers};
-use mtv_sentinel::dispatch::{Outcome, Send, Turn};
+use mtv_sentinel::dispatch::{Outcome, Turn};
 use mtv_sentinel::forklift::Object;
+use mtv_sentinel::message::{Message, Notification};
 use mtv_sentinel::metrics::Own;
 use mtv_sentinel::plan::{Key, Kind, Time};
 use mtv_sentinel::watch::{Observation, Seen};
@@ -131,12 +132,12 @@ impl Player {
         Self { engine: Engine::new(&config, Arc::new(Own::new("test", "test"))) }
     }
 
-    fn sends(&mut self, at: Time) -> Vec<Send> {
-        let sends: Vec<Send> = self.engine.due(at).into_iter().map(|notification| notification.send).collect();
-        for send in &sends {
-            self.engine.record(&send.receiver, &send.topic, Outcome::Delivered, at);
+    fn told(&mut self, at: Time) -> Vec<Notification> {
+        let due = self.engine.due(at);
+        for notification in &due {
+            self.engine.record(&notification.receiver, &notification.topic, Outcome::Delivered, at);
         }
-        sends
+        due
     }
 }
 
@@ -148,12 +149,12 @@ fn every_recording_tells_its_failures_and_what_would_be_archived() {
         let mut player = Player::new();
         for observation in recording(&name).observations(None) {
             let at = observation.at;
-            let before = (player.engine.tick(at), player.sends(at));
-            let after = (player.engine.observe(observation), player.sends(at));
-            for (outcome, sends) in [before, after] {
+            let before = (player.engine.tick(at), player.told(at));
+            let after = (player.engine.observe(observation), player.told(at));
+            for (outcome, told) in [before, after] {
                 assert_eq!(outcome.oddities, Vec::<String>::new());
-                for send in sends {
-                    writeln!(text, "  {at} {}", crate::desk::line(&send)).unwrap();
+                for Notification { receiver, message, .. } in told {
+                    writeln!(text, "  {at} {receiver} {}", message.summary()).unwrap();
                 }
                 for decided in outcome.decisions {
                     if decided.decision.as_str() == "Archive" {
@@ -175,8 +176,9 @@ fn a_recording_that_starts_again_is_told_again() {
         for observation in recording.observations(None) {
             let at = observation.at;
             player.engine.observe(observation);
-            let sends = player.sends(at);
-            failures += sends.iter().filter(|send| send.turn == Turn::Updated && send.alert.id.rule == "PlanFailed").count();
+            let told = player.told(at);
+            let is_it = |message: &Message| message.turn == Turn::Updated && message.rule == "PlanFailed";
+            failures += told.iter().filter(|notification| is_it(&notification.message)).count();
         }
         failures
     };

@@ -4,7 +4,7 @@ use crate::desk::{Desk, impatient, routing};
 use crate::dispatch::attempt;
 use crate::support::{minute, repository};
 use mtv_sentinel::alert::{Alert, AlertId, AlertState, Episodes, Identity, Memory, RULES, Scope, Severity};
-use mtv_sentinel::dispatch::{Conversation, Intent, Outcome, Settled, ThreadId, Told, Topic, Turn};
+use mtv_sentinel::dispatch::{Conversation, Intent, Outcome, Reported, Settled, ThreadId, Told, Topic, Turn};
 use mtv_sentinel::ledger::{Account, Damage, FORMAT, Head, LIMIT, Stored, decode, encode, merge, part_of, recover, split};
 use mtv_sentinel::plan::{Key, Text, Time};
 use proptest::collection::{btree_set, vec};
@@ -133,7 +133,11 @@ fn account() -> impl Strategy<Value = Account> {
             let fired = [(identity.clone(), Episodes { begun, lasts: begun % 2 == 0 })].into();
             (Scope::Provider(Key::new("ns", name)), Memory { seen: [(identity, at)].into(), fired })
         });
-        Account { told: Told { conversations, settled, standing }, memory: memory.collect() }
+        let reported = settled.keys().map(|(receiver, _)| {
+            (receiver.clone(), Reported { in_doubt: Some(minute(2.0)), ..Reported::since(minute(1.0)) })
+        });
+        let reported = reported.collect();
+        Account { told: Told { conversations, settled, standing, reported }, memory: memory.collect() }
     })
 }
 

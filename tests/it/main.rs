@@ -10,6 +10,7 @@ mod prometheus;
 mod support;
 
 // pure: objects in, conclusions out
+mod campaign;
 mod config;
 mod conversations;
 mod decode;
