@@ -78,6 +78,7 @@ fn links_between_pages_lead_somewhere() {
         "docs/metrics.md",
         "docs/alerts.md",
         "docs/messages.md",
+        "docs/notifications.md",
         "docs/runbooks/README.md",
     ] {
         let folder = repository(path).parent().unwrap().to_owned();
@@ -87,5 +88,21 @@ fn links_between_pages_lead_somewhere() {
                 assert!(folder.join(target).exists(), "{path} links to {target}");
             }
         }
+    }
+}
+
+#[test]
+fn the_page_on_notifications_has_every_label_and_every_key() {
+    let page = read("docs/notifications.md");
+    for (label, meaning) in mtv_sentinel::dispatch::LABELS {
+        let row = format!("| `{label}` | {meaning} |");
+        assert!(page.contains(&row), "docs/notifications.md lacks {row}");
+    }
+    let sample = read("config/mtv-sentinel.yaml");
+    let keys = sample.split("\nnotify:\n").nth(1).unwrap().lines().take_while(|line| line.starts_with("  "));
+    let keys: Vec<&str> = keys.filter(|line| !line.contains('#')).filter_map(|line| line.trim().split(':').next()).collect();
+    assert!(keys.len() > 8, "{keys:?}");
+    for key in keys {
+        assert!(page.contains(key), "docs/notifications.md lacks {key}");
     }
 }
