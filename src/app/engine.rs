@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::dispatch::{Began, CampaignReport, Dispatch, Outcome as Delivery, Receiver, Routing, Send, Told, Topic};
 use crate::forklift::{Issue, Object};
 use crate::http::View;
+use crate::ledger::{Account, Recovered};
 use crate::message::{Message, Notification};
 use crate::metrics::{Cache, Own, PlanContext};
 use crate::plan::{Event, Key, Kind, Time};
@@ -18,12 +19,18 @@ use crate::store::{Changes, Health, Report, Store, WatchId};
 use crate::watch::{Observation, Seen};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the loop knows.
 pub struct Engine {
     store: Store,
     alerts: Alerts,
     dispatch: Dispatch,
+    /// What the ledger knew at the start.
+    recovered: Recovered,
+    /// Whether the account has changed since it was last saved, and when that was.
+    to_save: bool,
+    saved: Option<Time>,
     routing: Routing,
     /// When to ask again what is due, though nothing changes.
     due_again: Option<Time>,
@@ -46,6 +53,9 @@ pub struct Engine {
     /// Oddities that were named already: each is named once.
     named: BTreeSet<String>,
 }
+
+/// How old the heartbeat of the ledger may be.
+const HEARTBEAT: Duration = Duration::from_secs(60);
 
 /// What an observation led to.
 #[derive(Debug, Default, PartialEq)]
@@ -71,6 +81,9 @@ impl Engine {
             store: Store::default(),
             alerts: Alerts::new(alert_settings.clone()),
             dispatch: Dispatch::new(routing.clone(), Told::default()),
+            recovered: Recovered::default(),
+            to_save: false,
+            saved: None,
             routing,
             due_again: None,
             is_news: false,
@@ -141,7 +154,8 @@ impl Engine {
                         Scope::Plan(key) => store.plan(key).is_some(),
                         Scope::Provider(key) => store.provider(key).is_some(),
                     });
-                    outcome.began = Some(self.dispatch.begin(&self.alerts, store, &|_| None, at));
+                    outcome.began = Some(self.dispatch.begin(&self.alerts, store, &|uid| self.recovered.lost(uid), at));
+                    self.to_save = true;
                     self.is_news = true;
                 }
                 Changes::default()
@@ -166,6 +180,26 @@ impl Engine {
         outcome
     }
 
+    /// Goes on from what the ledger knows. Called before anything is observed.
+    pub fn resume(&mut self, recovered: Recovered) {
+        self.alerts.remember(recovered.account.memory.clone());
+        self.dispatch = Dispatch::new(self.routing.clone(), recovered.account.told.clone());
+        self.recovered = recovered;
+    }
+
+    /// The account and its heartbeat, if there is something to save: a change, or a heartbeat that is due.
+    pub fn save(&mut self, now: Time) -> Option<(Account, Time)> {
+        let is_old = self.saved.is_none_or(|saved| now.since(saved) >= HEARTBEAT);
+        if !self.synced || !(self.to_save || is_old) {
+            return None;
+        }
+        (self.to_save, self.saved) = (false, Some(now));
+        // What a watch that does not work has not shown may have fired.
+        let seen = self.health.watches().filter_map(|(_, health)| health.last_contact).chain([now]).min().unwrap_or(now);
+        let beat = self.dispatch.told_until(&self.alerts, &self.store, seen);
+        Some((Account { told: self.dispatch.told().clone(), memory: self.alerts.memory().clone() }, beat))
+    }
+
     /// What is due to be told now. The caller owes an outcome for each, through [`Engine::record`].
     pub fn due(&mut self, now: Time) -> Vec<Notification> {
         let is_time = self.due_again.is_some_and(|at| at <= now);
@@ -175,6 +209,7 @@ impl Engine {
         let due = self.dispatch.due(&self.alerts, &self.store, now);
         self.is_news = false;
         self.due_again = due.again;
+        self.to_save |= !due.sends.is_empty() || !due.reports.is_empty();
         let sends = due.sends.into_iter().map(|send| self.word(send, now));
         sends.chain(due.reports.into_iter().map(|report| self.word_report(report, now))).collect()
     }
@@ -200,10 +235,18 @@ impl Engine {
         Notification::of(send, message)
     }
 
+    /// Whether the outcome of something is not known yet.
+    pub fn is_sending(&self) -> bool {
+        let told = self.dispatch.told();
+        told.conversations.values().any(|told| told.sending.is_some())
+            || told.reported.values().any(|reported| reported.sending.is_some())
+    }
+
     /// Takes what became of a notification.
     pub fn record(&mut self, receiver: &Receiver, topic: &Topic, delivery: Delivery, now: Time) {
         self.dispatch.record(receiver, topic, delivery, now);
         self.is_news = true;
+        self.to_save = true;
     }
 
     /// When [`Engine::tick`] or [`Engine::due`] has something to do.
@@ -286,6 +329,7 @@ impl Engine {
         if alerts_changed {
             self.count_alerts();
             self.is_news = true;
+            self.to_save = true;
         }
     }
 

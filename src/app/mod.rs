@@ -13,8 +13,10 @@ pub use once::{Once, once};
 
 use crate::config::{Config, Source};
 use crate::http::{self, View};
+use crate::ledger::{Folder, Keeper, Save, recover};
 use crate::message::Notification;
 use crate::metrics::Own;
+use crate::plan::Time;
 use crate::watch::replay::{Pace, Recording};
 use crate::watch::{Clock, Observation, Seen, cluster, files, replay};
 use crate::{archive, notify};
@@ -33,6 +35,9 @@ pub const COMMIT: &str = match option_env!("MTV_SENTINEL_COMMIT") {
     Some(commit) => commit,
     None => "unknown",
 };
+
+/// How long, when the program stops, an outcome is waited for.
+const LAST_WAIT: Duration = Duration::from_secs(5);
 
 /// Observations that wait for the loop; a source that is faster waits.
 const QUEUE: usize = 1024;
@@ -125,7 +130,13 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let own = Arc::new(Own::new(VERSION, COMMIT));
-    let engine = Engine::new(&config, Arc::clone(&own));
+    let mut engine = Engine::new(&config, Arc::clone(&own));
+    let keeper = match (&config.ledger.path, &input) {
+        (Some(path), Input::Files(..) | Input::Cluster(_)) => {
+            Some(open_ledger(path, &config, &mut engine).context("ledger.path")?)
+        }
+        (Some(_), Input::Replay(..)) | (None, _) => None,
+    };
     let (publish, view) = watch::channel(Arc::new(engine.view()));
     let server = http::Server::new(&config, VERSION, Clock::wall, view, Arc::clone(&own))
         .context("the web configuration is wrong")?;
@@ -137,7 +148,14 @@ pub async fn run(
 
     let clock = input.clock();
     let mut source = input.start(observe);
-    let notifier = tokio::spawn(notify::deliver(own, due, finish));
+    let notifier = tokio::spawn(notify::deliver(Arc::clone(&own), due, finish));
+    let (send, keeper) = match keeper {
+        None => (Way::Straight(send), tokio::spawn(async {})),
+        Some(keeper) => {
+            let (save, saves) = mpsc::unbounded_channel();
+            (Way::Kept(save), tokio::spawn(keeper.keep(own, saves, send)))
+        }
+    };
     let archiver = tokio::spawn(archive::dry_run(decisions));
     let (stop_http, http_stopped) = watch::channel(false);
     let mut server = tokio::spawn(http::serve(listener, server, http_stopped));
@@ -163,7 +181,7 @@ pub async fn run(
         let _ = main_loop.await;
     }
     let _ = stop_http.send(true);
-    let _ = tokio::join!(notifier, archiver);
+    let _ = tokio::join!(keeper, notifier, archiver);
     if !server.is_finished() {
         let _ = server.await;
     }
@@ -179,10 +197,36 @@ fn end_of_source(ended: Result<anyhow::Result<()>, JoinError>) -> anyhow::Error 
     }
 }
 
+/// Opens the ledger in a folder, and lets the engine go on from what it says.
+fn open_ledger(path: &std::path::Path, config: &Config, engine: &mut Engine) -> anyhow::Result<Keeper> {
+    let folder = Folder::open(path)?;
+    let recovered = recover(folder.read()?).map_err(|(name, why)| anyhow::anyhow!("{name}: {why}"))?;
+    for (name, why) in &recovered.damaged {
+        let aside = folder.set_aside(name)?;
+        tracing::error!("{name}: {why}; it is put aside as {}", aside.display());
+    }
+    if recovered.missing() > 0 {
+        let parts = recovered.missing();
+        tracing::warn!(parts, "parts of the ledger are lost: what they knew is told again where it may not have been told");
+    }
+    let parts = u16::try_from(config.ledger.parts.0).unwrap_or(u16::MAX);
+    let keeper = Keeper::new(folder, parts, recovered.epoch + 1);
+    engine.resume(recovered);
+    Ok(keeper)
+}
+
+/// The way of what is to be sent.
+enum Way {
+    /// To those who send it.
+    Straight(mpsc::UnboundedSender<Notification>),
+    /// Through the ledger.
+    Kept(mpsc::UnboundedSender<Save<Notification>>),
+}
+
 /// Where the loop's results go.
 struct Outputs {
     publish: watch::Sender<Arc<View>>,
-    send: mpsc::UnboundedSender<Notification>,
+    send: Way,
     decide: mpsc::UnboundedSender<archive::Decided>,
     journal: Box<dyn Journal>,
 }
@@ -196,10 +240,22 @@ impl Outputs {
         }
     }
 
-    fn tell(&mut self, due: Vec<Notification>) {
-        for notification in due {
-            self.journal.tell(&notification);
-            let _ = self.send.send(notification);
+    /// Tells what is due, and saves the account before it.
+    fn tell(&mut self, engine: &mut Engine, now: Time) {
+        let due = engine.due(now);
+        due.iter().for_each(|notification| self.journal.tell(notification));
+        self.save(engine, now, due);
+    }
+
+    /// Saves the account, and lets these go after it.
+    fn save(&mut self, engine: &mut Engine, now: Time, due: Vec<Notification>) {
+        match &self.send {
+            Way::Straight(send) => due.into_iter().for_each(|notification| drop(send.send(notification))),
+            Way::Kept(save) => {
+                if let Some((account, beat)) = engine.save(now) {
+                    let _ = save.send(Save { account, beat, then: due });
+                }
+            }
         }
     }
 }
@@ -219,7 +275,7 @@ async fn run_loop(
         tokio::select! {
             received = observations.recv_many(&mut batch, QUEUE) => {
                 if received == 0 {
-                    return;
+                    break;
                 }
                 for observation in batch.drain(..) {
                     clock.observe(observation.at, observation.what == Seen::Ended);
@@ -238,8 +294,16 @@ async fn run_loop(
             }
         }
         if let Some(now) = clock.now() {
-            outputs.tell(engine.due(now));
+            outputs.tell(&mut engine, now);
         }
         outputs.publish.send_replace(Arc::new(engine.view()));
+    }
+    // What is under way still comes to an end, and the account should know it: else it would be told again.
+    while engine.is_sending() {
+        let Ok(Some(done)) = tokio::time::timeout(LAST_WAIT, done.recv()).await else { break };
+        if let Some(now) = clock.now() {
+            engine.record(&done.receiver, &done.topic, done.outcome, now);
+            outputs.save(&mut engine, now, Vec::new());
+        }
     }
 }

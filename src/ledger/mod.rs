@@ -1,8 +1,9 @@
 //! The ledger: what was told to whom, kept across restarts.
 //!
-//! Used by `app`. Pure: `parts` cuts the account into parts of bounded size and puts it together again, `codec` writes a part as
-//! text and reads it, `format_1` is the form of that text, `recover` says what to do when a part is missing or damaged. It
-//! decides nothing about what is told; that is `dispatch`.
+//! Used by `app`. `parts` cuts the account into parts of bounded size and puts it together again, `codec` writes a part as
+//! text and reads it, `format_1` is the form of that text, `recover` says what to do when a part is missing or damaged: these
+//! are pure. `keep` is the task that writes, `folder` where it writes to. It decides nothing about what is told; that is
+//! `dispatch`.
 //!
 //! A part is written before something is sent and again when its outcome is known. Parts are found by the uid of an object, so
 //! that all that concerns a plan is in one part.
@@ -10,11 +11,15 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod codec;
+mod folder;
 mod format_1;
+mod keep;
 mod parts;
 mod recover;
 
 pub use codec::{Damage, FORMAT, Head, LIMIT, TooBig, decode, encode};
+pub use folder::Folder;
+pub use keep::{Keeper, Save};
 pub use parts::{merge, part_of, split};
 pub use recover::{Recovered, Stored, recover};
 

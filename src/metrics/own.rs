@@ -122,6 +122,11 @@ own! {
         "Whether http.web_config_file, or a file that it names, is wrong since it changed, and an older version is in use, 1 or 0";
     notifications: Family<Labels<3>, Counter> = "mtv_sentinel_notifications", "counter", ["receiver", "rule", "turn"],
         "Notifications that were handed to a receiver";
+    ledger_writes: Counter = "mtv_sentinel_ledger_writes", "counter", [],
+        "Parts of the ledger that were written";
+    ledger_failures: Counter = "mtv_sentinel_ledger_write_failures", "counter", [],
+        "Attempts to write the ledger that failed; nothing is sent until one succeeds";
+    ledger_bytes: Family<Labels<1>, Gauge> = "mtv_sentinel_ledger_bytes", "gauge", ["part"], "Bytes of a part of the ledger";
     template_failures: Counter = "mtv_sentinel_message_template_failures", "counter", [],
         "Messages of which a template failed, so that the built-in text was sent";
     alerts: Family<Labels<3>, Gauge> = "mtv_sentinel_alerts", "gauge", ["rule", "severity", "state"],
@@ -280,6 +285,21 @@ impl Own {
     /// A notification was handed to a receiver.
     pub fn count_notification(&self, receiver: &str, rule: &'static str, turn: &'static str) {
         self.notifications.get_or_create_owned(&notification(receiver, rule, turn)).inc();
+    }
+
+    /// A part of the ledger was written.
+    pub fn count_ledger_write(&self) {
+        self.ledger_writes.inc();
+    }
+
+    /// The ledger could not be written.
+    pub fn count_ledger_failure(&self) {
+        self.ledger_failures.inc();
+    }
+
+    /// The size of a part of the ledger.
+    pub fn set_ledger_bytes(&self, part: u16, bytes: usize) {
+        self.ledger_bytes.get_or_create_owned(&[("part", part.to_string())]).set(count(bytes));
     }
 
     /// A template failed on a message, and the built-in text was sent.

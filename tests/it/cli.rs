@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Output, Stdio};
 
-fn command(arguments: &[&str]) -> Command {
+pub fn command(arguments: &[&str]) -> Command {
     let mut command = testbed::tied(env!("CARGO_BIN_EXE_mtv-sentinel"));
     command.args(arguments).env_clear().stdin(Stdio::null());
     command
@@ -344,7 +344,7 @@ fn a_reader_that_has_had_enough_is_no_error() {
 }
 
 /// A daemon that dies with the test.
-struct Daemon(Child);
+pub struct Daemon(pub Child);
 
 impl Drop for Daemon {
     fn drop(&mut self) {
@@ -353,7 +353,7 @@ impl Drop for Daemon {
     }
 }
 
-fn terminate(child: &Child) {
+pub fn terminate(child: &Child) {
     let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
 }

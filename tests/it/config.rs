@@ -105,7 +105,7 @@ fn each_mistake_is_named_with_its_path_its_value_what_is_accepted_and_where_it_i
     for (file, expected) in [
         (
             "listen: x",
-            "listen: there is no such key; there are cluster, source, log, http, metrics, alerts, notify, message, archive, kubernetes, files, replay [sentinel.yaml]",
+            "listen: there is no such key; there are cluster, source, log, http, metrics, alerts, notify, message, ledger, archive, kubernetes, files, replay [sentinel.yaml]",
         ),
         ("htpp: {}", "htpp: there is no such key; did you mean http? [sentinel.yaml]"),
         ("http: {lisen: x}", "http.lisen: there is no such key; did you mean listen? [sentinel.yaml]"),

@@ -40,6 +40,7 @@ mod web_config;
 
 // the whole program
 mod cli;
+mod restart;
 
 // the rules of the house
 mod docs;

@@ -1,0 +1,126 @@
+//! The whole program, killed and started again: what its ledger is for.
+
+use crate::cli::{Daemon, command, terminate};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Lines};
+use std::path::Path;
+use std::process::{ChildStderr, Stdio};
+
+/// A daemon that reads plans from a file and keeps its ledger in a folder, and the lines of its log.
+struct Program {
+    daemon: Daemon,
+    lines: Lines<BufReader<ChildStderr>>,
+}
+
+impl Program {
+    fn start(home: &Path) -> Self {
+        let file = format!("files:{}", home.join("plans.json").display());
+        let mut child = command(&["--source", &file, "--listen", "127.0.0.1:0", "--log-format", "json"]);
+        child.env("MTV_SENTINEL__LEDGER__PATH", home.join("ledger")).env("MTV_SENTINEL__FILES__POLL_INTERVAL", "20ms");
+        child.env("MTV_SENTINEL__NOTIFY__GROUP_WAIT", "0s");
+        let mut daemon = Daemon(child.stderr(Stdio::piped()).spawn().unwrap());
+        let lines = BufReader::new(daemon.0.stderr.take().unwrap()).lines();
+        Self { daemon, lines }
+    }
+
+    /// What it tells, up to what is told about the plan of this name: turn, name, and whether it is marked as a repeat.
+    fn told_until(&mut self, name: &str) -> Vec<(String, String, bool)> {
+        let mut told = Vec::new();
+        for line in &mut self.lines {
+            let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+            if line["receiver"] == "log" {
+                told.push((text("turn"), text("name"), line["repeat"] == true));
+            }
+            if line["name"] == name {
+                return told;
+            }
+        }
+        panic!("it ended, and told {told:?}");
+    }
+
+    fn kill(mut self) {
+        self.daemon.0.kill().unwrap();
+        self.daemon.0.wait().unwrap();
+    }
+
+    /// Stops it in order; answers what it told until it was over.
+    fn stop(mut self) -> usize {
+        terminate(&self.daemon.0);
+        let told = self.lines.filter(|line| line.as_ref().unwrap().contains("\"receiver\":\"log\"")).count();
+        assert_eq!(self.daemon.0.wait().unwrap().code(), Some(0));
+        told
+    }
+}
+
+/// A plan that stands like this, as `kubectl get -o json` prints it.
+fn plan(name: &str, outcome: &str) -> Value {
+    let condition =
+        json!([{"type": outcome, "status": "True", "category": "Advisory", "lastTransitionTime": "2026-11-01T10:00:00Z"}]);
+    json!({"apiVersion": "forklift.konveyor.io/v1beta1", "kind": "Plan",
+        "metadata": {"namespace": "ns", "name": name, "uid": format!("uid-{name}")},
+        "status": {"conditions": condition, "migration": {"started": "2026-11-01T09:00:00Z", "history": [{"conditions": condition}]}}})
+}
+
+/// Writes the plans as one piece: whoever reads sees the old file or the new one.
+fn show(home: &Path, plans: &[Value]) {
+    let beside = home.join("beside");
+    std::fs::write(&beside, json!({"apiVersion": "v1", "kind": "List", "items": plans}).to_string()).unwrap();
+    std::fs::rename(beside, home.join("plans.json")).unwrap();
+}
+
+/// Waits until the ledger knows of this object and of no message that is under way.
+fn wait_until_recorded(home: &Path, uid: &str) {
+    loop {
+        let parts = std::fs::read_dir(home.join("ledger")).unwrap().map(|entry| entry.unwrap().path());
+        let parts = parts.filter(|path| path.extension().is_some_and(|ending| ending == "ledger"));
+        let text: String = parts.filter_map(|path| std::fs::read_to_string(path).ok()).collect();
+        if text.contains(uid) && !text.contains("\"sending\"") {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+fn told(turn: &str, name: &str) -> (String, String, bool) {
+    (turn.to_owned(), name.to_owned(), false)
+}
+
+#[test]
+fn a_program_that_is_killed_repeats_nothing_that_arrived_and_still_owes_the_end() {
+    let home = tempfile::tempdir().unwrap();
+    show(home.path(), &[plan("old", "Failed"), plan("mail", "Executing")]);
+    let mut first = Program::start(home.path());
+    assert_eq!(first.told_until(""), [told("firing", "")], "the baseline");
+    show(home.path(), &[plan("old", "Failed"), plan("mail", "Failed"), plan("web", "Failed")]);
+    assert_eq!(first.told_until("web"), [told("firing", "mail"), told("firing", "web")]);
+    wait_until_recorded(home.path(), "uid-web");
+    first.kill();
+
+    // While it is away one is mended, and one fails.
+    show(home.path(), &[plan("old", "Failed"), plan("web", "Failed"), plan("new", "Failed")]);
+    let mut second = Program::start(home.path());
+    let mut news = second.told_until("new");
+    news.sort();
+    assert_eq!(news, [told("firing", "new"), told("resolved", "mail")]);
+    assert_eq!(second.stop(), 0);
+
+    // Nothing has happened: nothing is told, until something does.
+    let mut third = Program::start(home.path());
+    show(home.path(), &[plan("old", "Failed"), plan("new", "Failed")]);
+    assert_eq!(third.told_until("web"), [told("resolved", "web")]);
+    assert_eq!(third.stop(), 0);
+}
+
+#[test]
+fn a_folder_that_another_program_uses_is_refused_by_name() {
+    let home = tempfile::tempdir().unwrap();
+    show(home.path(), &[plan("mail", "Failed")]);
+    let mut first = Program::start(home.path());
+    first.told_until("");
+    let mut second = Program::start(home.path());
+    let said: Vec<String> = (&mut second.lines).map(Result::unwrap).collect();
+    assert_eq!(second.daemon.0.wait().unwrap().code(), Some(1));
+    assert!(said.iter().any(|line| line.contains("ledger: another mtv-sentinel uses it")), "{said:?}");
+    first.stop();
+}
