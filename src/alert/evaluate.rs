@@ -5,7 +5,7 @@
 
 use super::checks;
 use super::memory::{Identity, Memory};
-use super::rules::{Check, Finding, RULES, Rule, Severity};
+use super::rules::{Check, Finding, RULES, Rule, Severity, Since};
 use crate::plan::{Key, Kind, PlanState, Provider, Text, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -213,6 +213,11 @@ impl Alerts {
         self.active.get(scope).map_or(&[], |alerts| alerts)
     }
 
+    /// Whether there is anything to tell or to keep quiet about: an alert, or a failure that is over.
+    pub fn has(&self, scope: &Scope) -> bool {
+        self.active.contains_key(scope) || self.over.contains_key(scope)
+    }
+
     /// Every alert that fires or is pending.
     pub fn holding(&self) -> impl Iterator<Item = &Alert> {
         self.active.values().flat_map(|alerts| alerts.iter())
@@ -265,8 +270,14 @@ impl Alerts {
             for finding in check(rule.check) {
                 let (uid, subject) = (uid.clone(), finding.subject);
                 let identity = Identity { uid, attempt, rule: rule.name, subject };
-                let from = finding.from.unwrap_or_else(|| memory.seen.get(&identity).copied().unwrap_or(now));
-                if finding.from.is_none() {
+                let known = || memory.seen.get(&identity).copied().unwrap_or(now);
+                let from = match (rule.since, finding.from) {
+                    (Since::Object, Some(from)) => from,
+                    // The object may say less than was seen, and one that is seen for the first time says nothing of before.
+                    (Since::Seen, Some(from)) => from.max(known()),
+                    (Since::Object | Since::Seen, None) => known(),
+                };
+                if rule.since == Since::Seen || finding.from.is_none() {
                     seen.insert(identity.clone(), from);
                 }
                 let fires_at = from.plus(self.settings.hold(rule));

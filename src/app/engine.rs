@@ -325,6 +325,8 @@ impl Engine {
                 Scope::Plan(key) => self.conclude(key, now, outcome),
                 Scope::Provider(key) => self.conclude_provider(key, now),
             };
+            // A mute or a label by which a route chooses may have changed, though no alert has.
+            self.is_news |= self.alerts.has(&scope);
         }
         if alerts_changed {
             self.count_alerts();

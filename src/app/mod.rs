@@ -6,20 +6,22 @@
 mod engine;
 mod journal;
 mod once;
+mod receivers;
 
 pub use engine::{Engine, Outcome};
 pub use journal::{Journal, Log};
 pub use once::{Once, once};
 
+use crate::archive;
 use crate::config::{Config, Source};
 use crate::http::{self, View};
 use crate::ledger::{Folder, Keeper, Save, recover};
 use crate::message::Notification;
 use crate::metrics::Own;
+use crate::notify::{self, Notifier};
 use crate::plan::Time;
 use crate::watch::replay::{Pace, Recording};
 use crate::watch::{Clock, Observation, Seen, cluster, files, replay};
-use crate::{archive, notify};
 use anyhow::Context;
 use std::future::Future;
 use std::sync::Arc;
@@ -130,6 +132,7 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let own = Arc::new(Own::new(VERSION, COMMIT));
+    let notifier = Notifier::new(receivers::targets(&config)?, Arc::clone(&own), Clock::wall)?;
     let mut engine = Engine::new(&config, Arc::clone(&own));
     let keeper = match (&config.ledger.path, &input) {
         (Some(path), Input::Files(..) | Input::Cluster(_)) => {
@@ -148,7 +151,7 @@ pub async fn run(
 
     let clock = input.clock();
     let mut source = input.start(observe);
-    let notifier = tokio::spawn(notify::deliver(Arc::clone(&own), due, finish));
+    let mut notifier = tokio::spawn(notifier.deliver(due, finish));
     let (send, keeper) = match keeper {
         None => (Way::Straight(send), tokio::spawn(async {})),
         Some(keeper) => {
@@ -170,6 +173,8 @@ pub async fn run(
             Ok(()) => end_of_source((&mut source).await),
             Err(error) => anyhow::Error::new(error).context("the loop"),
         }),
+        // In order it ends after the loop, whose end says why.
+        Err(error) = &mut notifier => Err(anyhow::Error::new(error).context("the notifications")),
         ended = &mut server => Err(anyhow::anyhow!("the HTTP server ended: {ended:?}")),
     };
     if result.is_ok() {
@@ -181,7 +186,10 @@ pub async fn run(
         let _ = main_loop.await;
     }
     let _ = stop_http.send(true);
-    let _ = tokio::join!(keeper, notifier, archiver);
+    let _ = tokio::join!(keeper, archiver);
+    if !notifier.is_finished() {
+        let _ = notifier.await;
+    }
     if !server.is_finished() {
         let _ = server.await;
     }
@@ -268,7 +276,7 @@ async fn run_loop(
     mut done: mpsc::UnboundedReceiver<notify::Done>,
     mut outputs: Outputs,
 ) {
-    let mut batch = Vec::new();
+    let (mut batch, mut ended) = (Vec::new(), Vec::new());
     loop {
         let deadline = engine.next_deadline().and_then(|at| clock.until(at));
         let timer = tokio::time::sleep(deadline.unwrap_or(Duration::MAX));
@@ -287,9 +295,12 @@ async fn run_loop(
                     outputs.write(engine.tick(now));
                 }
             }
-            Some(done) = done.recv() => {
-                if let Some(now) = clock.now() {
-                    engine.record(&done.receiver, &done.topic, done.outcome, now);
+            // None comes when the receivers are gone, which is told elsewhere.
+            1.. = done.recv_many(&mut ended, QUEUE) => {
+                for done in ended.drain(..) {
+                    if let Some(now) = clock.now() {
+                        engine.record(&done.receiver, &done.topic, receivers::outcome(done.verdict, done.pause, now), now);
+                    }
                 }
             }
         }
@@ -302,7 +313,7 @@ async fn run_loop(
     while engine.is_sending() {
         let Ok(Some(done)) = tokio::time::timeout(LAST_WAIT, done.recv()).await else { break };
         if let Some(now) = clock.now() {
-            engine.record(&done.receiver, &done.topic, done.outcome, now);
+            engine.record(&done.receiver, &done.topic, receivers::outcome(done.verdict, done.pause, now), now);
             outputs.save(&mut engine, now, Vec::new());
         }
     }

@@ -1,6 +1,7 @@
 //! `notify`: who is told, of what, and how fast.
 
-use super::routes::{Receivers, Routes, Times};
+use super::receivers::Receivers;
+use super::routes::{Routes, Times};
 use super::section::{Errors, section, suggest};
 use super::setting::Count0;
 use super::{AlertsConfig, KubernetesConfig};
@@ -11,7 +12,8 @@ use std::time::Duration;
 section! {
     /// Who is told.
     pub struct NotifyConfig {
-        /// Receivers by name, each with its type. There is log: a line of the log for each notification.
+        /// Receivers by name, each with its type. log: a line of the log for each notification. webhook: Alertmanager's payload
+        /// (version 4) is posted to url, or to the URL in url_file; with the token in bearer_token_file, if there is one.
         receivers: Receivers = "{log: {type: log}}",
         /// Who is told of what: the first route counts of which all matchers match, in Alertmanager's syntax, such as
         /// {matchers: [severity="critical", namespace=~"prod-.*"], receivers: [log], group_wait: 0s}. An alert that no route
@@ -39,6 +41,9 @@ section! {
     }
 }
 
+/// More often than this nobody wants to be reminded.
+const SHORTEST: Duration = Duration::from_secs(60);
+
 impl NotifyConfig {
     /// In the terms of `dispatch`.
     pub fn routing(&self, alerts: &AlertsConfig, kubernetes: &KubernetesConfig) -> Routing {
@@ -49,7 +54,8 @@ impl NotifyConfig {
             routes.push(Route { selection, timing: self.timing() });
         }
         let settings = alerts.settings();
-        let rules = RULES.iter().filter(|rule| settings.is_on(rule)).map(|rule| rule.name.into()).collect();
+        let rules = RULES.iter().filter(|rule| settings.is_on(rule));
+        let rules = rules.map(|rule| (rule.name.into(), settings.severity(rule))).collect();
         let namespaces = kubernetes.namespaces.iter().map(Into::into).collect();
         Routing {
             receivers: receivers.into_iter().collect(),
@@ -80,6 +86,15 @@ impl NotifyConfig {
         let on = RULES.iter().filter(|rule| settings.is_on(rule));
         let on: Vec<_> = on.map(|rule| (rule.name, settings.severity(rule))).collect();
         let receivers: Vec<&str> = self.receivers.names().collect();
+        if self.campaign_times.0.is_empty() && !self.campaign_receivers.is_empty() {
+            errors.push("notify.campaign_times", "it is empty, so that notify.campaign_receivers would never get a report");
+        }
+        let reminds = self.routes.0.iter().map(|route| route.with(self.timing()).timing.repeat_interval);
+        for interval in reminds.chain([self.repeat_interval]).filter(|interval| !interval.is_zero() && *interval < SHORTEST)
+        {
+            let message = format!("{interval:?} is too short for a reminder; it takes 0s for none, or at least 1m");
+            errors.push("notify.repeat_interval", message);
+        }
         for name in self.campaign_receivers.iter().filter(|name| !receivers.contains(&name.as_str())) {
             let meant = suggest(name, &receivers);
             errors.push("notify.campaign_receivers", format!("there is no receiver {name:?}; {meant}"));

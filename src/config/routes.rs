@@ -1,34 +1,11 @@
-//! The types of `notify.receivers`, `notify.routes` and `notify.campaign_times`.
+//! The types of `notify.routes` and `notify.campaign_times`.
 
 use super::section::suggest;
-use super::setting::{Setting, structure, text, words};
+use super::setting::{Setting, structure, text};
 use crate::dispatch::{Matcher, Route, Selection, Timing};
 use figment::value::{Dict, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
-
-closed_enum! {
-    /// The kinds of receiver.
-    #[derive(Default)]
-    pub enum ReceiverKind {
-        /// A line of the log.
-        #[default]
-        Log = "log",
-    }
-}
-
-words!(ReceiverKind, "log");
-
-/// Receivers by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Receivers(pub BTreeMap<String, ReceiverKind>);
-
-impl Receivers {
-    /// Their names.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
-    }
-}
 
 /// A route as it is written: what it does not say is as for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,7 +51,7 @@ impl RouteConfig {
             repeat_interval: key(dict, "repeat_interval", &mut wrong),
             send_resolved: key(dict, "send_resolved", &mut wrong),
         };
-        if !dict.contains_key("receivers") {
+        if dict.get("receivers").is_none_or(|value| matches!(value, Value::Empty(..))) {
             wrong.push("receivers is missing; [] tells nobody".to_owned());
         }
         if wrong.is_empty() { Ok(route) } else { Err(wrong) }
@@ -147,26 +124,6 @@ impl Setting for Routes {
     }
 }
 
-impl Setting for Receivers {
-    const ACCEPTS: &'static str = "a map from names to receivers such as {type: log}";
-    fn parse(value: &Value) -> Result<Self, String> {
-        let entry = |(name, value): (&String, &Value)| {
-            let kind = value.as_dict().and_then(|keys| keys.get("type")).ok_or_else(|| format!("{name} has no type"))?;
-            let unknown = |_| format!("{name}: there is no such type; there is {}", ReceiverKind::ACCEPTS);
-            Ok((name.clone(), ReceiverKind::parse(kind).map_err(unknown)?))
-        };
-        let value = structure(value);
-        let entries = value.as_dict().ok_or_else(String::new)?.iter().map(entry);
-        let (good, bad): (Vec<_>, Vec<_>) = entries.partition(Result::is_ok);
-        let bad: Vec<String> = bad.into_iter().filter_map(Result::err).collect();
-        if bad.is_empty() { Ok(Self(good.into_iter().flatten().collect())) } else { Err(bad.join("; ")) }
-    }
-    fn show(&self) -> String {
-        let entries = self.0.iter().map(|(name, kind)| format!("{}: {{type: {kind}}}", name.show()));
-        format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
-    }
-}
-
 /// Times of the day, in seconds after midnight.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Times(pub BTreeSet<u32>);
@@ -175,7 +132,8 @@ impl Setting for Times {
     const ACCEPTS: &'static str = "a list of times of the day such as 06:30, from 00:00 to 23:59";
     fn parse(value: &Value) -> Result<Self, String> {
         let time = |text: &String| {
-            let (hours, minutes) = text.split_once(':').filter(|(_, minutes)| minutes.len() == 2)?;
+            let is_number = |part: &str| part.len() == 2 && part.bytes().all(|digit| digit.is_ascii_digit());
+            let (hours, minutes) = text.split_once(':').filter(|(hours, minutes)| is_number(hours) && is_number(minutes))?;
             let (hours, minutes): (u32, u32) = (hours.parse().ok()?, minutes.parse().ok()?);
             (hours < 24 && minutes < 60).then_some(hours * 3600 + minutes * 60)
         };

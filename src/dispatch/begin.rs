@@ -33,13 +33,16 @@ impl Dispatch {
     pub fn begin(&mut self, alerts: &Alerts, store: &Store, lost: Lost<'_>, now: Time) -> Began {
         let mut began = Began::default();
         let receivers = &self.routing.receivers;
-        let before = self.told.conversations.len();
-        self.told.conversations.retain(|(receiver, _), _| receivers.contains(receiver));
-        began.abandoned = before - self.told.conversations.len();
+        self.told.conversations.retain(|(receiver, _), told| {
+            let stays = receivers.contains(receiver);
+            began.abandoned += usize::from(!stays && told.is_owed());
+            stays
+        });
         for conversation in self.told.conversations.values_mut() {
             conversation.lose_track(now);
         }
-        self.told.reported.retain(|receiver, _| receivers.contains(receiver));
+        let reported_to = &self.routing.campaign.receivers;
+        self.told.reported.retain(|receiver, _| reported_to.contains(receiver));
         for reported in self.told.reported.values_mut() {
             reported.take(&Outcome::Unknown(now));
         }
@@ -55,7 +58,7 @@ impl Dispatch {
                 let was_in_force = match &self.told.standing {
                     Some(standing) => standing.covers(&labels, receiver),
                     // Only the part of the ledger that says so is lost.
-                    None => !is_first,
+                    None => !is_first || lost(&member.alert.id.uid).is_some(),
                 };
                 if !was_in_force && !begins_later(member.alert) {
                     if self.told.take_as_baseline(receiver, member.alert) {

@@ -79,6 +79,8 @@ pub(super) struct Sight<'a> {
     pub(super) suppressed: BTreeSet<&'a AlertId>,
     /// Whether something that was told still holds, though it does not fire yet as far as is remembered.
     pub(super) holds: bool,
+    /// Whether no route of these wants its end to be told.
+    pub(super) ends_silently: bool,
 }
 
 impl<'a> Sight<'a> {
@@ -130,15 +132,19 @@ impl Conversation {
             return Step::Wait(again, "the last one did not arrive");
         }
         if let Some(once) = &self.once {
-            return Step::Tell { turn: once.turn, is_repeat: self.in_doubt.is_some() };
+            // What a lost part of the ledger knew of it is gone.
+            let is_empty = once.alerts.is_empty();
+            let tell = Step::Tell { turn: once.turn, is_repeat: self.in_doubt.is_some() };
+            return if is_empty { Step::Close("nothing of it is left") } else { tell };
         }
-        if self.in_doubt == Some(Turn::Resolved) {
+        if self.in_doubt == Some(Turn::Resolved) && self.is_owed() {
             return Step::Tell { turn: Turn::Resolved, is_repeat: true };
         }
-        if sight.live.is_empty() {
+        let audible = || sight.live.iter().filter(|alert| !sight.suppressed.contains(&alert.id));
+        // What is quiet and was never told is nothing to this receiver.
+        if audible().next().is_none() && !sight.live.iter().any(|alert| self.accounts_for(&alert.id)) {
             return self.end(sight);
         }
-        let audible = || sight.live.iter().filter(|alert| !sight.suppressed.contains(&alert.id));
         let turn = if self.known.is_empty() { Turn::Firing } else { Turn::Updated };
         if self.in_doubt.is_some() {
             return if audible().next().is_some() {
@@ -213,16 +219,25 @@ impl Conversation {
                 Intent { turn, alerts: told.into_iter().collect(), ended: Vec::new() }
             }
             (None, Turn::Firing | Turn::Updated | Turn::Reminder | Turn::Over) => {
+                // What is muted or caused by something else is no part of it, unless it was told before.
+                let is_quiet = |alert: &Alert| sight.suppressed.contains(&alert.id) && !self.accounts_for(&alert.id);
                 let live = sight.live_ids();
                 let ended = self.told_of().filter(|alert| !self.threads.is_empty() && !live.contains(&alert.id));
                 let ended: AlertSet = ended.cloned().collect();
                 Intent {
                     turn,
-                    alerts: sight.live.iter().map(|alert| (*alert).clone()).collect(),
+                    alerts: sight.live.iter().filter(|alert| !is_quiet(alert)).map(|alert| (*alert).clone()).collect(),
                     ended: ended.into_iter().collect(),
                 }
             }
         };
+        match turn {
+            // Whoever is told of several is told their end if one of their routes wants that.
+            Turn::Firing | Turn::Updated | Turn::Reminder => {
+                self.ends_silently = sight.ends_silently && (self.ends_silently || !self.is_owed());
+            }
+            Turn::Resolved | Turn::Over => {}
+        }
         self.opened = self.opened.or(Some(now));
         self.again = None;
         self.sending.insert(intent).clone()
@@ -254,6 +269,9 @@ impl Conversation {
                     Turn::Firing | Turn::Updated | Turn::Reminder => {
                         let unknown = intent.alerts.into_iter().filter(|alert| !self.known.contains(&alert.id));
                         self.silent.extend(unknown.map(|alert| alert.id));
+                        // It counts as said, so that it is not said again at once.
+                        self.told = self.told.map(|_| now);
+                        self.drop_ended(&intent.ended);
                     }
                 }
             }
@@ -266,9 +284,15 @@ impl Conversation {
         }
         self.perhaps = AlertSet::default();
         self.known = intent.alerts.into_iter().collect();
-        // A thread that was said to have ended leaves the digest, and opens a conversation of its own when it fires again.
+        self.drop_ended(&intent.ended);
+    }
+
+    /// A thread that was said to have ended leaves the digest, and opens a conversation of its own when it fires again.
+    fn drop_ended(&mut self, ended: &[Alert]) {
+        let ids: BTreeSet<&AlertId> = ended.iter().map(|alert| &alert.id).collect();
+        self.known.retain(|alert| !ids.contains(&alert.id));
         let lasts: BTreeSet<ThreadId> = self.known.iter().map(|alert| ThreadId::of(&alert.id)).collect();
-        for ended in intent.ended.iter().map(|alert| ThreadId::of(&alert.id)) {
+        for ended in ended.iter().map(|alert| ThreadId::of(&alert.id)) {
             if !lasts.contains(&ended) {
                 self.threads.remove(&ended);
             }

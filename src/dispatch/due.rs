@@ -4,7 +4,7 @@
 //! can be lost between two calls.
 
 use super::campaign::{self, CampaignReport, Reported};
-use super::conversation::{Conversation, Outcome, Receiver, Step};
+use super::conversation::{Conversation, Outcome, Receiver, Sight, Step};
 use super::route::{Route, Routing, Standing, Timing};
 use super::scene::{Member, Scene};
 use super::thread::{ThreadId, Topic, weight};
@@ -143,12 +143,24 @@ pub(super) fn settle<'a>(
     }
 }
 
-fn send(receiver: &Receiver, topic: &Topic, episode: u32, is_repeat: bool, intent: Intent) -> Option<Send> {
-    let Intent { turn, mut alerts, ended } = intent;
+/// Begins to tell a conversation.
+fn begin(
+    conversation: &mut Conversation,
+    receiver: &Receiver,
+    topic: &Topic,
+    (turn, is_repeat): (Turn, bool),
+    sight: &Sight<'_>,
+    now: Time,
+) -> Option<Send> {
+    let Intent { turn, mut alerts, ended } = conversation.begin(turn, sight, now);
     alerts.sort_by(|one, other| weight(one).cmp(&weight(other)));
     let mut alerts = alerts.into_iter();
-    let alert = alerts.next()?;
-    let (receiver, topic, others) = (receiver.clone(), topic.clone(), alerts.collect());
+    let Some(alert) = alerts.next() else {
+        // There is nothing to say, and nobody would ever answer what became of it.
+        conversation.sending = None;
+        return None;
+    };
+    let (receiver, topic, others, episode) = (receiver.clone(), topic.clone(), alerts.collect(), conversation.episode);
     Some(Send { receiver, topic, episode, turn, is_repeat, alert, others, ended })
 }
 
@@ -164,8 +176,7 @@ fn continue_all(told: &mut Told, scene: &Scene<'_>, now: Time, due: &mut Due) {
         let (sight, route) = scene.sight(receiver, topic, conversation);
         match conversation.next(&sight, route.map_or(&UNROUTED, |route| &route.timing), now) {
             Step::Tell { turn, is_repeat } => {
-                let intent = conversation.begin(turn, &sight, now);
-                due.sends.extend(send(receiver, topic, conversation.episode, is_repeat, intent));
+                due.sends.extend(begin(conversation, receiver, topic, (turn, is_repeat), &sight, now));
             }
             Step::Wait(at, _) => due.wait(at),
             Step::Rest(_) => {}
@@ -217,7 +228,7 @@ fn openings<'a>(told: &Told, routing: &Routing, scene: &Scene<'a>) -> BTreeMap<R
             }
             let audible = || {
                 let members = scene.members(thread, receiver, conversation);
-                members.filter(|member| member.is_audible() && routing.receivers.contains(receiver))
+                members.filter(|member| member.is_audible(receiver) && routing.receivers.contains(receiver))
             };
             let wait = |member: &Member<'_>| member.route.map_or(Duration::ZERO, |route| route.timing.group_wait);
             let at = audible().map(|member| member.alert.fires.plus(wait(member))).min();
@@ -264,18 +275,28 @@ fn open_digest(
     due: &mut Due,
 ) {
     let has_room = |topic: &Topic, digest: &Conversation| {
-        matches!(topic, Topic::Digest(_)) && digest.is_open() && digest.threads.len() + openings.len() <= MOST_THREADS
+        matches!(topic, Topic::Digest(_)) && digest.is_open() && digest.threads.len() < MOST_THREADS
     };
     let mut own = told.conversations.iter().filter(|((of, _), _)| of == receiver);
     let open = own.find(|((_, topic), digest)| has_room(topic, digest)).map(|((_, topic), _)| topic.clone());
     let topic = open.unwrap_or(Topic::Digest(now));
     let route = openings.first().and_then(|opening| opening.lead.route);
-    let digest = told.conversations.entry((receiver.clone(), topic.clone())).or_default();
-    if digest.closed {
-        // It was opened and resolved within this second.
-        return due.wait(now.plus(Duration::from_secs(1)));
+    let mut silent = BTreeSet::new();
+    for opening in &openings {
+        let own = (receiver.clone(), Topic::Thread(opening.thread.clone()));
+        silent.extend(told.conversations.get(&own).into_iter().flat_map(|own| own.silent.iter().cloned()));
     }
-    digest.threads.extend(openings.into_iter().map(|opening| opening.thread));
+    let digest = told.conversations.entry((receiver.clone(), topic.clone())).or_default();
+    let room = if digest.closed { 0 } else { MOST_THREADS.saturating_sub(digest.threads.len()) };
+    if room < openings.len() {
+        // The next digest takes the rest; it is named by its second.
+        due.wait(now.plus(Duration::from_secs(1)));
+    }
+    if room == 0 {
+        return;
+    }
+    digest.silent.extend(silent);
+    digest.threads.extend(openings.into_iter().take(room).map(|opening| opening.thread));
     tell(digest, scene, receiver, &topic, route, now, due);
 }
 
@@ -293,9 +314,7 @@ fn tell(
     let (sight, _) = scene.sight(receiver, topic, conversation);
     match conversation.next(&sight, timing, now) {
         Step::Tell { turn, is_repeat } => {
-            conversation.ends_silently = !timing.send_resolved;
-            let intent = conversation.begin(turn, &sight, now);
-            due.sends.extend(send(receiver, topic, conversation.episode, is_repeat, intent));
+            due.sends.extend(begin(conversation, receiver, topic, (turn, is_repeat), &sight, now));
         }
         Step::Wait(at, _) => due.wait(at),
         Step::Rest(_) | Step::Close(_) => {}
@@ -305,9 +324,9 @@ fn tell(
 /// Tells of failures that only the history still has, all of them in one message.
 fn tell_what_is_over(told: &mut Told, scene: &Scene<'_>, now: Time, due: &mut Due) {
     let mut news: BTreeMap<Receiver, Vec<Alert>> = BTreeMap::new();
-    for member in scene.over.iter().filter(|member| member.is_audible()) {
+    for member in &scene.over {
         for receiver in member.route.into_iter().flat_map(|route| &route.selection.receivers) {
-            if !told.is_told_as_over(receiver, member.alert) {
+            if member.is_audible(receiver) && !told.is_told_as_over(receiver, member.alert) {
                 news.entry(receiver.clone()).or_default().push(member.alert.clone());
             }
         }
@@ -366,6 +385,8 @@ fn forget(told: &mut Told, routing: &Routing, scene: &Scene<'_>, now: Time) {
         Topic::Thread(thread) => {
             let can_fire = |scope: &Scope| scene.can_fire(scope, &thread.uid, thread.attempt);
             let was_told = told.closed && (told.opened.is_some() || told.episode > 0);
+            // Any other thread has the episode of its alert, which does not come again.
+            let can_fire = |scope: &Scope| thread.topic == ThreadId::FAILURE && can_fire(scope);
             was_told && (is_recent(told) || told.scope.as_ref().is_some_and(can_fire))
         }
         Topic::Digest(_) => is_recent(told),

@@ -2,7 +2,7 @@
 //!
 //! Used by `route`. They are read from the objects as they are now, and nothing is copied.
 
-use crate::alert::{Alert, Scope};
+use crate::alert::{Alert, Scope, Severity};
 use crate::plan::{PlanState, Provider};
 use crate::store::Store;
 
@@ -26,6 +26,7 @@ pub const OF_THE_PLAN: &str = "label_";
 #[derive(Clone, Copy, Debug)]
 pub struct Labels<'a> {
     alert: &'a Alert,
+    severity: Severity,
     plan: Option<&'a PlanState>,
     provider: Option<&'a Provider>,
 }
@@ -40,7 +41,12 @@ impl<'a> Labels<'a> {
             }
             Scope::Provider(key) => (None, store.provider(key).map(|provider| &**provider)),
         };
-        Self { alert, plan, provider }
+        Self { alert, severity: alert.severity, plan, provider }
+    }
+
+    /// The same with another severity.
+    pub fn with_severity(self, severity: Severity) -> Self {
+        Self { severity, ..self }
     }
 
     /// The plan, if it is about one that is there.
@@ -53,7 +59,7 @@ impl<'a> Labels<'a> {
         let of_plan = |get: fn(&'a PlanState) -> &'a str| self.plan.map_or("", get);
         match (name, &self.alert.scope) {
             ("rule" | "alertname", _) => self.alert.id.rule,
-            ("severity", _) => self.alert.severity.as_str(),
+            ("severity", _) => self.severity.as_str(),
             ("namespace", scope) => &scope.key().namespace,
             ("plan", Scope::Plan(key)) | ("provider", Scope::Provider(key)) => &key.name,
             ("provider", Scope::Plan(_)) => of_plan(|state| &state.plan.source.name),

@@ -6,8 +6,9 @@
 use super::campaign::Schedule;
 use super::labels::Labels;
 use super::matcher::Matcher;
+use crate::alert::Severity;
 use crate::plan::Text;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How fast what is found is told, and how often.
@@ -67,8 +68,8 @@ pub struct Routing {
     pub storm: Storm,
     /// Whether a receiver that is new is told, once, what fires already.
     pub tell_baseline: bool,
-    /// The rules that are on.
-    pub rules: BTreeSet<Text>,
+    /// The rules that are on, with their severities.
+    pub rules: BTreeMap<Text, Severity>,
     /// The namespaces that are watched; all, if empty.
     pub namespaces: BTreeSet<Text>,
     /// Reports at fixed times.
@@ -95,8 +96,8 @@ impl Routing {
 /// now was there before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// The rules that were on.
-    pub rules: BTreeSet<Text>,
+    /// The rules that were on, with their severities.
+    pub rules: BTreeMap<Text, Severity>,
     /// The namespaces that were watched; all, if empty.
     pub namespaces: BTreeSet<Text>,
     /// Who was told of what.
@@ -107,7 +108,10 @@ impl Standing {
     /// Whether this receiver was told of such an alert.
     pub fn covers(&self, labels: &Labels<'_>, receiver: &Text) -> bool {
         let watched = self.namespaces.is_empty() || self.namespaces.contains(labels.get("namespace"));
-        let route = self.routes.iter().find(|selection| selection.matches(labels));
-        watched && self.rules.contains(labels.get("rule")) && route.is_some_and(|route| route.receivers.contains(receiver))
+        // By the severity that it had then.
+        let Some(severity) = self.rules.get(labels.get("rule")) else { return false };
+        let labels = labels.with_severity(*severity);
+        let route = self.routes.iter().find(|selection| selection.matches(&labels));
+        watched && route.is_some_and(|route| route.receivers.contains(receiver))
     }
 }

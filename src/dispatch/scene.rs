@@ -8,7 +8,7 @@ use super::labels::Labels;
 use super::route::{Route, Routing};
 use super::thread::{ThreadId, Topic, weight};
 use crate::alert::{Alert, AlertId, AlertState, Alerts, Scope, uid_of};
-use crate::plan::{PlanState, Text, Time};
+use crate::plan::{Key, PlanState, Text, Time};
 use crate::store::Store;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) enum Hush {
     /// It is told.
     No,
-    /// What causes it fires itself: then that is told, and not each of its consequences.
+    /// What causes it fires itself: whoever is told of that is not told of each of its consequences.
     Caused,
     /// Somebody has muted the plan, until then or for good.
     Muted(Option<Time>),
@@ -29,6 +29,8 @@ pub(super) struct Member<'a> {
     pub(super) alert: &'a Alert,
     pub(super) route: Option<&'a Route>,
     pub(super) hush: Hush,
+    /// Who is told of what causes it.
+    told_of_cause: Option<&'a Route>,
 }
 
 impl Member<'_> {
@@ -36,8 +38,12 @@ impl Member<'_> {
         self.route.is_some_and(|route| route.selection.receivers.contains(receiver))
     }
 
-    pub(super) fn is_audible(&self) -> bool {
-        self.hush == Hush::No
+    pub(super) fn is_audible(&self, receiver: &Receiver) -> bool {
+        match self.hush {
+            Hush::No => true,
+            Hush::Caused => !self.told_of_cause.is_some_and(|route| route.selection.receivers.contains(receiver)),
+            Hush::Muted(_) => false,
+        }
     }
 }
 
@@ -57,8 +63,13 @@ impl<'a> Scene<'a> {
     pub(super) fn new(alerts: &'a Alerts, store: &'a Store, routing: &'a Routing, now: Time) -> Self {
         let member = |alert: &'a Alert| {
             let labels = Labels::of(alert, store);
-            let hush = if is_caused(alert, alerts) { Hush::Caused } else { muted(labels.plan(), now) };
-            Member { alert, route: routing.route(&labels), hush }
+            let cause = cause(alert, alerts);
+            let hush = match (muted(labels.plan(), now), cause) {
+                (Hush::No, Some(_)) => Hush::Caused,
+                (hush, _) => hush,
+            };
+            let told_of_cause = cause.and_then(|cause| routing.route(&Labels::of(cause, store)));
+            Member { alert, route: routing.route(&labels), hush, told_of_cause }
         };
         let holding: Vec<Member<'a>> = alerts.holding().map(member).collect();
         let mut threads: BTreeMap<ThreadId, Vec<Member<'a>>> = BTreeMap::new();
@@ -100,8 +111,13 @@ impl<'a> Scene<'a> {
         members.sort_by(|one, other| weight(one.alert).cmp(&weight(other.alert)));
         let sight = Sight {
             live: members.iter().map(|member| member.alert).collect(),
-            suppressed: members.iter().filter(|member| !member.is_audible()).map(|member| &member.alert.id).collect(),
+            suppressed: members
+                .iter()
+                .filter(|member| !member.is_audible(receiver))
+                .map(|member| &member.alert.id)
+                .collect(),
             holds: told.told_of().any(|alert| self.holds(&alert.id)),
+            ends_silently: members.iter().all(|member| member.route.is_some_and(|route| !route.timing.send_resolved)),
         };
         (sight, members.first().and_then(|member| member.route))
     }
@@ -126,15 +142,18 @@ impl<'a> Scene<'a> {
     }
 
     /// Whether a plan is there.
-    pub(super) fn has_plan(&self, key: &crate::plan::Key, uid: &Text) -> bool {
+    pub(super) fn has_plan(&self, key: &Key, uid: &Text) -> bool {
         self.store.plan(key).is_some_and(|state| uid_of(key, &state.plan.uid) == *uid)
     }
 }
 
-/// Whether a provider that causes an alert fires itself.
-fn is_caused(alert: &Alert, alerts: &Alerts) -> bool {
-    let fires = |scope: &Scope| alerts.of(scope).iter().any(|cause| cause.state == AlertState::Firing);
-    alert.causes.iter().any(|provider| fires(&Scope::Provider(provider.clone())))
+/// What causes an alert, if that fires itself: the alert of a provider.
+fn cause<'a>(alert: &Alert, alerts: &'a Alerts) -> Option<&'a Alert> {
+    let fires = |provider: &Key| {
+        let mut of = alerts.of(&Scope::Provider(provider.clone())).iter();
+        of.find(|cause| cause.state == AlertState::Firing)
+    };
+    alert.causes.iter().find_map(fires)
 }
 
 /// What the annotation `mtv-sentinel.io/mute` of a plan says: `true` mutes it, an instant (RFC 3339) mutes it until then.

@@ -66,6 +66,10 @@ struct HeadLine {
     epoch: u64,
     #[serde(default)]
     beat: u32,
+    /// Of the head.
+    #[serde(default)]
+    head_sum: String,
+    /// Of the body.
     #[serde(default)]
     sum: String,
 }
@@ -74,14 +78,15 @@ fn corrupt(why: impl std::fmt::Display) -> Damage {
     Damage::Corrupt(why.to_string())
 }
 
-/// The checksum of what a part says, its head included.
-fn sum(head: &Head, body: &str) -> String {
+/// A checksum.
+fn sum(text: &str) -> String {
+    format!("{:08x}", crc32fast::hash(text.as_bytes()))
+}
+
+/// The checksum of a head and of that of its body.
+fn head_sum(head: &Head, body_sum: &str) -> String {
     let Head { part, parts, epoch, beat } = head;
-    let seed = format!("{part}/{parts} {epoch} {beat}\n");
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(seed.as_bytes());
-    hasher.update(body.as_bytes());
-    format!("{:08x}", hasher.finalize())
+    sum(&format!("{part}/{parts} {epoch} {beat} {body_sum}"))
 }
 
 /// Writes a part. If it is too big, reasons are shortened first, then what is resolved is left out.
@@ -106,10 +111,33 @@ pub fn encode(head: &Head, account: &Account, limit: usize) -> Result<String, To
 fn write(head: &Head, account: &Account, reason: usize) -> String {
     let body = format_1::write(account, reason);
     let Head { part, parts, epoch, beat } = *head;
-    let line = HeadLine { format: FORMAT, part, parts, epoch, beat: beat.unix(), sum: sum(head, &body) };
+    let sum = sum(&body);
+    let line = HeadLine { format: FORMAT, part, parts, epoch, beat: beat.unix(), head_sum: head_sum(head, &sum), sum };
     // Neither has anything that JSON could not write.
     let line = serde_json::to_string(&line).unwrap_or_default();
     format!("{line}\n{body}\n")
+}
+
+/// Reads the head of a part, whatever has become of its body.
+///
+/// # Errors
+/// If it is of an unknown version, or not what was written.
+pub fn decode_head(text: &str) -> Result<Head, Damage> {
+    read_head(text).map(|(head, _, _)| head)
+}
+
+fn read_head(text: &str) -> Result<(Head, HeadLine, &str), Damage> {
+    let (line, body) = text.split_once('\n').ok_or_else(|| corrupt("it ends in its first line"))?;
+    let line: HeadLine = serde_json::from_str(line).map_err(corrupt)?;
+    if line.format > FORMAT {
+        return Err(Damage::Newer(line.format));
+    }
+    let beat = Time::from_unix(line.beat.into()).ok_or_else(|| corrupt("it has no time"))?;
+    let head = Head { part: line.part, parts: line.parts, epoch: line.epoch, beat };
+    if head_sum(&head, &line.sum) != line.head_sum {
+        return Err(corrupt("the checksum of its head is another"));
+    }
+    Ok((head, line, body))
 }
 
 /// Reads a part.
@@ -117,18 +145,13 @@ fn write(head: &Head, account: &Account, reason: usize) -> String {
 /// # Errors
 /// If it is of an unknown version, or not what was written.
 pub fn decode(text: &str) -> Result<(Head, Account), Damage> {
-    let (line, body) = text.split_once('\n').ok_or_else(|| corrupt("it ends in its first line"))?;
-    let line: HeadLine = serde_json::from_str(line).map_err(corrupt)?;
-    let read = match line.format {
-        1 => format_1::read,
-        0 => return Err(corrupt("there is no format 0")),
-        newer => return Err(Damage::Newer(newer)),
-    };
+    let (head, line, body) = read_head(text)?;
     let body = body.strip_suffix('\n').ok_or_else(|| corrupt("its end is missing"))?;
-    let beat = Time::from_unix(line.beat.into()).ok_or_else(|| corrupt("it has no time"))?;
-    let head = Head { part: line.part, parts: line.parts, epoch: line.epoch, beat };
-    if sum(&head, body) != line.sum {
+    if sum(body) != line.sum {
         return Err(corrupt("its checksum is another"));
     }
-    Ok((head, read(body).map_err(corrupt)?))
+    match line.format {
+        1 => Ok((head, format_1::read(body).map_err(corrupt)?)),
+        other => Err(corrupt(format!("there is no format {other}"))),
+    }
 }

@@ -25,7 +25,8 @@ type KeyForm = (Text, Text);
 
 #[derive(Default, Serialize, Deserialize)]
 struct StandingForm {
-    rules: Vec<Text>,
+    /// Names and severities.
+    rules: Vec<(Text, Text)>,
     namespaces: Vec<Text>,
     /// Matchers as one text, and receivers.
     routes: Vec<(String, Vec<Text>)>,
@@ -201,7 +202,7 @@ fn from_standing(standing: &Standing) -> StandingForm {
         (matchers.join(","), route.receivers.clone())
     };
     StandingForm {
-        rules: standing.rules.iter().cloned().collect(),
+        rules: standing.rules.iter().map(|(rule, severity)| (rule.clone(), severity.as_str().into())).collect(),
         namespaces: standing.namespaces.iter().cloned().collect(),
         routes: standing.routes.iter().map(route).collect(),
     }
@@ -212,8 +213,9 @@ fn to_standing(form: StandingForm) -> Result<Standing, String> {
         let matchers = if matchers.is_empty() { Ok(Vec::new()) } else { Matcher::list(&matchers) };
         matchers.map(|matchers| Selection { matchers, receivers })
     };
+    let severity = |(rule, text): (Text, Text)| Ok((rule, word(Severity::ALL, Severity::as_str, &text)?));
     Ok(Standing {
-        rules: form.rules.into_iter().collect(),
+        rules: form.rules.into_iter().map(severity).collect::<Result<_, String>>()?,
         namespaces: form.namespaces.into_iter().collect(),
         routes: form.routes.into_iter().map(route).collect::<Result<_, _>>()?,
     })

@@ -17,7 +17,7 @@ mod keep;
 mod parts;
 mod recover;
 
-pub use codec::{Damage, FORMAT, Head, LIMIT, TooBig, decode, encode};
+pub use codec::{Damage, FORMAT, Head, LIMIT, TooBig, decode, decode_head, encode};
 pub use folder::Folder;
 pub use keep::{Keeper, Save};
 pub use parts::{merge, part_of, split};

@@ -3,7 +3,7 @@
 //! Called once, at the start or at a takeover, before anything is decided.
 
 use super::parts::{merge, part_of};
-use super::{Account, Damage, Head, decode};
+use super::{Account, Damage, Head, decode, decode_head};
 use crate::plan::Time;
 use std::collections::BTreeMap;
 
@@ -40,17 +40,23 @@ pub struct Recovered {
 pub fn recover(stored: impl IntoIterator<Item = Stored>) -> Result<Recovered, (String, Damage)> {
     let mut recovered = Recovered::default();
     let mut read: BTreeMap<u16, (Head, Account)> = BTreeMap::new();
+    // The head of a part says enough to go on, though its body is damaged.
+    let mut heads: Vec<Head> = Vec::new();
     for Stored { name, text } in stored {
+        heads.extend(decode_head(&text).ok());
         match decode(&text) {
             Ok((head, account)) => drop(read.insert(head.part, (head, account))),
             Err(newer @ Damage::Newer(_)) => return Err((name, newer)),
             Err(Damage::Corrupt(why)) => recovered.damaged.push((name, why)),
         }
     }
-    let heads = || read.values().map(|(head, _)| head);
-    recovered.epoch = heads().map(|head| head.epoch).max().unwrap_or_default();
-    recovered.parts = heads().map(|head| head.parts).max().unwrap_or_default();
-    recovered.beat = heads().map(|head| head.beat).min();
+    recovered.epoch = heads.iter().map(|head| head.epoch).max().unwrap_or_default();
+    recovered.parts = heads.iter().map(|head| head.parts).max().unwrap_or_default();
+    recovered.beat = heads.iter().map(|head| head.beat).min();
+    if heads.is_empty() && !recovered.damaged.is_empty() {
+        // There was a ledger, and nobody knows until when: all that fires may have been told.
+        (recovered.parts, recovered.beat) = (1, Some(Time::MIN));
+    }
     recovered.read = read.keys().copied().collect();
     recovered.account = merge(read.into_values().map(|(_, account)| account));
     Ok(recovered)

@@ -122,6 +122,8 @@ own! {
         "Whether http.web_config_file, or a file that it names, is wrong since it changed, and an older version is in use, 1 or 0";
     notifications: Family<Labels<3>, Counter> = "mtv_sentinel_notifications", "counter", ["receiver", "rule", "turn"],
         "Notifications that were handed to a receiver";
+    deliveries: Family<Labels<2>, Counter> = "mtv_sentinel_deliveries", "counter", ["receiver", "outcome"],
+        "Attempts to deliver a notification: delivered, failed (it did not arrive), unknown (it may have), refused (it never will)";
     ledger_writes: Counter = "mtv_sentinel_ledger_writes", "counter", [],
         "Parts of the ledger that were written";
     ledger_failures: Counter = "mtv_sentinel_ledger_write_failures", "counter", [],
@@ -285,6 +287,12 @@ impl Own {
     /// A notification was handed to a receiver.
     pub fn count_notification(&self, receiver: &str, rule: &'static str, turn: &'static str) {
         self.notifications.get_or_create_owned(&notification(receiver, rule, turn)).inc();
+    }
+
+    /// An attempt to deliver ended.
+    pub fn count_delivery(&self, receiver: &str, outcome: &'static str) {
+        let labels = [("receiver", receiver.to_owned()), ("outcome", outcome.to_owned())];
+        self.deliveries.get_or_create_owned(&labels).inc();
     }
 
     /// A part of the ledger was written.

@@ -1,7 +1,7 @@
 //! The receiver `log`: a notification is a line of the log. It cannot fail.
 
 use crate::dispatch::Turn;
-use crate::message::Notification;
+use crate::message::{About, Notification};
 
 pub(super) fn send(notification: &Notification) {
     let message = &notification.message;
@@ -24,6 +24,10 @@ pub(super) fn send(notification: &Notification) {
                 message.summary()
             )
         };
+    }
+    // A report and a baseline are for information: nobody has to act at once.
+    if matches!(message.about, About::Campaign | About::Baseline) {
+        return write!(info);
     }
     match message.turn {
         Turn::Firing | Turn::Updated | Turn::Reminder | Turn::Over => write!(warn),

@@ -1,15 +1,62 @@
 //! Tells people: carries out what `dispatch` says is due, one file for each kind of receiver.
 //!
-//! Run by `app` as one task, fed by the loop, which never waits for it. It decides nothing about what is due, and never
-//! imports `http`, `watch` or `archive`.
+//! Run by `app` as one task for each receiver, fed by the loop, which never waits for it. It decides nothing about what is due,
+//! and never imports `http`, `watch` or `archive`. `client` is the HTTP client, `backoff` how long to wait after a failure.
 
+mod backoff;
+mod client;
 mod log;
+pub mod webhook;
 
-use crate::dispatch::{Outcome, Receiver, Topic};
+pub use webhook::Webhook;
+
+use crate::dispatch::{Receiver, Topic};
 use crate::message::Notification;
 use crate::metrics::Own;
+use anyhow::Context;
+use backoff::Backoff;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// Requests to a server that are under way at once.
+const AT_ONCE: usize = 4;
+
+/// Where the notifications of a receiver go.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// To the log.
+    Log,
+    /// To a webhook.
+    Webhook(Webhook),
+}
+
+/// What became of an attempt to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It arrived.
+    Delivered,
+    /// It did not arrive, for certain; how long the receiver wants to be left alone, if it says so, and why.
+    NotSent(Option<Duration>, String),
+    /// It may have arrived.
+    Unknown(String),
+    /// It did not arrive and never will.
+    Refused(String),
+}
+
+impl Verdict {
+    /// The word for labels.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::NotSent(..) => "failed",
+            Self::Unknown(_) => "unknown",
+            Self::Refused(_) => "refused",
+        }
+    }
+}
 
 /// What became of a notification.
 #[derive(Debug)]
@@ -19,22 +66,147 @@ pub struct Done {
     /// About this.
     pub topic: Topic,
     /// That.
-    pub outcome: Outcome,
+    pub verdict: Verdict,
+    /// How long to wait before it is tried again.
+    pub pause: Duration,
 }
 
-/// Delivers notifications until the sender is gone, so that what is due when the program stops is still told. Each is answered
-/// with what became of it.
-pub async fn deliver(own: Arc<Own>, mut due: mpsc::UnboundedReceiver<Notification>, done: mpsc::UnboundedSender<Done>) {
-    while let Some(notification) = due.recv().await {
-        let Notification { receiver, message, .. } = &notification;
-        if let Some(why) = &message.fallback {
-            tracing::warn!(%receiver, "{why}; the built-in text is sent");
-            own.count_template_failure();
-        }
-        log::send(&notification);
-        own.count_notification(receiver, message.rule, message.turn.as_str());
-        let Notification { receiver, topic, .. } = notification;
-        // The loop is gone only when the program stops.
-        let _ = done.send(Done { receiver, topic, outcome: Outcome::Delivered });
+/// A kind of receiver, ready to send.
+enum Sender {
+    Log,
+    Webhook(webhook::Sender),
+}
+
+impl Sender {
+    fn new(target: Target) -> anyhow::Result<Self> {
+        Ok(match target {
+            Target::Log => Self::Log,
+            Target::Webhook(webhook) => Self::Webhook(webhook::Sender::new(webhook)?),
+        })
     }
+
+    /// How many may be under way at once. The lines of a log are in order.
+    fn at_once(&self) -> usize {
+        match self {
+            Self::Log => 1,
+            Self::Webhook(_) => AT_ONCE,
+        }
+    }
+
+    async fn send(&self, notification: &Notification, at: &str) -> Verdict {
+        match self {
+            Self::Log => {
+                log::send(notification);
+                Verdict::Delivered
+            }
+            Self::Webhook(webhook) => webhook.send(notification, at).await,
+        }
+    }
+}
+
+/// All receivers.
+pub struct Notifier {
+    senders: BTreeMap<Receiver, Arc<Sender>>,
+    own: Arc<Own>,
+    now: fn() -> crate::plan::Time,
+}
+
+impl Notifier {
+    /// Makes the receivers ready. `now` tells the time to those who want it in a message.
+    ///
+    /// # Errors
+    /// If TLS cannot be set up.
+    pub fn new(targets: Vec<(Receiver, Target)>, own: Arc<Own>, now: fn() -> crate::plan::Time) -> anyhow::Result<Self> {
+        let make = |(name, target): (Receiver, Target)| {
+            let sender = Sender::new(target).with_context(|| format!("notify.receivers.{name}"))?;
+            Ok((name, Arc::new(sender)))
+        };
+        Ok(Self { senders: targets.into_iter().map(make).collect::<anyhow::Result<_>>()?, own, now })
+    }
+
+    /// Delivers notifications until the sender is gone, so that what is due when the program stops is still told. Each is
+    /// answered with what became of it. A receiver that is slow or down delays only itself.
+    pub async fn deliver(self, mut due: mpsc::UnboundedReceiver<Notification>, done: mpsc::UnboundedSender<Done>) {
+        let mut queues = BTreeMap::new();
+        let mut workers = JoinSet::new();
+        for (name, sender) in self.senders {
+            let (queue, own_due) = mpsc::unbounded_channel();
+            queues.insert(name, queue);
+            workers.spawn(work(sender, Arc::clone(&self.own), self.now, own_due, done.clone()));
+        }
+        while let Some(notification) = due.recv().await {
+            match queues.get(&notification.receiver) {
+                Some(queue) => drop(queue.send(notification)),
+                None => tracing::error!(receiver = %notification.receiver, "there is no such receiver: this is a bug"),
+            }
+        }
+        drop(queues);
+        while workers.join_next().await.is_some() {}
+    }
+}
+
+/// Sends what is due to one receiver, a few at once.
+async fn work(
+    sender: Arc<Sender>,
+    own: Arc<Own>,
+    now: fn() -> crate::plan::Time,
+    mut due: mpsc::UnboundedReceiver<Notification>,
+    done: mpsc::UnboundedSender<Done>,
+) {
+    let mut backoff = Backoff::default();
+    let mut under_way: JoinSet<(Notification, Verdict)> = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(ended) = under_way.join_next(), if !under_way.is_empty() => {
+                if let Ok((notification, verdict)) = ended {
+                    finish(notification, verdict, &mut backoff, &own, &done);
+                }
+            }
+            next = due.recv(), if under_way.len() < sender.at_once() => {
+                let Some(notification) = next else { break };
+                let sender = Arc::clone(&sender);
+                let at = now().to_string();
+                under_way.spawn(async move {
+                    let verdict = sender.send(&notification, &at).await;
+                    (notification, verdict)
+                });
+            }
+        }
+    }
+    while let Some(ended) = under_way.join_next().await {
+        if let Ok((notification, verdict)) = ended {
+            finish(notification, verdict, &mut backoff, &own, &done);
+        }
+    }
+}
+
+/// Counts and answers what became of a notification.
+fn finish(
+    notification: Notification,
+    verdict: Verdict,
+    backoff: &mut Backoff,
+    own: &Own,
+    done: &mpsc::UnboundedSender<Done>,
+) {
+    let Notification { receiver, topic, message, .. } = notification;
+    if let Some(why) = &message.fallback {
+        tracing::warn!(%receiver, "{why}; the built-in text is sent");
+        own.count_template_failure();
+    }
+    let pause = match &verdict {
+        Verdict::Delivered | Verdict::Refused(_) => backoff.reset(),
+        Verdict::NotSent(wait, _) => backoff.fail(*wait),
+        Verdict::Unknown(_) => backoff.fail(None),
+    };
+    match &verdict {
+        Verdict::Delivered => own.count_notification(&receiver, message.rule, message.turn.as_str()),
+        Verdict::NotSent(_, why) => tracing::warn!(%receiver, title = message.title, ?pause, "not sent: {why}"),
+        Verdict::Unknown(why) => {
+            tracing::warn!(%receiver, title = message.title, ?pause, "it is not known whether it arrived, so it is told again: {why}");
+        }
+        Verdict::Refused(why) => tracing::error!(%receiver, title = message.title, "refused, and not tried again: {why}"),
+    }
+    own.count_delivery(&receiver, verdict.as_str());
+    // The loop is gone only when the program stops.
+    let _ = done.send(Done { receiver, topic, verdict, pause });
 }

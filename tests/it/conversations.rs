@@ -4,7 +4,7 @@
 use crate::desk::{Desk, Kept, impatient, line, one_receiver, routing};
 use crate::dispatch::attempt;
 use crate::support::{minute, plan};
-use mtv_sentinel::alert::Settings;
+use mtv_sentinel::alert::{Settings, Severity};
 use mtv_sentinel::dispatch::{Dispatch, Outcome, Told, Topic};
 use mtv_sentinel::forklift::Object;
 use mtv_sentinel::plan::{Key, Kind};
@@ -205,6 +205,8 @@ fn what_was_there_before_the_first_start_is_one_message_at_most_and_its_end_is_n
         let told = desk.ending(&Outcome::Delivered);
         if tell {
             assert_eq!((told.len(), told[0].others.len(), &told[0].topic), (1, 39, &Topic::Baseline(minute(5.0))));
+        } else {
+            assert_eq!(told, []);
         }
         assert_eq!(desk.told(), [""; 0]);
         desk.at(6.0).apply(failed("new"));
@@ -253,7 +255,7 @@ fn a_rule_that_is_switched_on_tells_of_what_comes() {
     let mut desk = Desk::new(one_receiver(), started);
     desk.at(1.0).apply(attempt("old", &[], &["Executing"]));
     let mut on = one_receiver();
-    on.rules.insert("PlanStarted".into());
+    on.rules.insert("PlanStarted".into(), Severity::Info);
     let kept = desk.kept();
     assert_eq!(desk.restart(kept, on, &|_| None).baseline, 1);
     desk.ending(&Outcome::Delivered);

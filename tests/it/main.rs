@@ -15,6 +15,7 @@ mod config;
 mod conversations;
 mod decode;
 mod dispatch;
+mod edges;
 mod exposition;
 mod ledger;
 mod message;
@@ -37,6 +38,7 @@ mod http;
 mod scripted;
 mod simulated;
 mod web_config;
+mod webhook;
 
 // the whole program
 mod cli;

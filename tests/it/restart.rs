@@ -1,6 +1,7 @@
 //! The whole program, killed and started again: what its ledger is for.
 
 use crate::cli::{Daemon, command, terminate};
+use crate::webhook::{Reply, serve, status};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
@@ -14,10 +15,18 @@ struct Program {
 
 impl Program {
     fn start(home: &Path) -> Self {
+        Self::start_with(home, "{log: {type: log}}")
+    }
+
+    /// With these receivers.
+    fn start_with(home: &Path, receivers: &str) -> Self {
         let file = format!("files:{}", home.join("plans.json").display());
         let mut child = command(&["--source", &file, "--listen", "127.0.0.1:0", "--log-format", "json"]);
         child.env("MTV_SENTINEL__LEDGER__PATH", home.join("ledger")).env("MTV_SENTINEL__FILES__POLL_INTERVAL", "20ms");
-        child.env("MTV_SENTINEL__NOTIFY__GROUP_WAIT", "0s");
+        child.env("MTV_SENTINEL__NOTIFY__GROUP_WAIT", "0s").env("MTV_SENTINEL__NOTIFY__RECEIVERS", receivers);
+        let hook = if receivers.contains("hook") { "log, hook" } else { "log" };
+        let routes = format!("[{{matchers: ['plan=old'], receivers: [log]}}, {{receivers: [{hook}]}}]");
+        child.env("MTV_SENTINEL__NOTIFY__ROUTES", routes);
         let mut daemon = Daemon(child.stderr(Stdio::piped()).spawn().unwrap());
         let lines = BufReader::new(daemon.0.stderr.take().unwrap()).lines();
         Self { daemon, lines }
@@ -123,4 +132,39 @@ fn a_folder_that_another_program_uses_is_refused_by_name() {
     assert_eq!(second.daemon.0.wait().unwrap().code(), Some(1));
     assert!(said.iter().any(|line| line.contains("ledger: another mtv-sentinel uses it")), "{said:?}");
     first.stop();
+}
+
+/// What a person sees of a post: status, plan, whether it is marked as a repeat.
+fn seen((_, body): (String, Value)) -> (String, String, bool) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let summary = text(&body["commonAnnotations"]["summary"]);
+    (text(&body["status"]), text(&body["commonLabels"]["plan"]), summary.contains("(possible repeat)"))
+}
+
+#[test]
+fn a_webhook_that_is_down_hears_of_everything_and_the_log_does_not_wait_for_it() {
+    let home = tempfile::tempdir().unwrap();
+    // Of the old one only the log is told: that it has told the baseline says that it has read the first file.
+    show(home.path(), &[plan("old", "Failed"), plan("mail", "Executing")]);
+    // It is busy, then takes a message and says nothing, then works.
+    let (url, posts) = serve(vec![status(503, "Retry-After: 1\r\n"), Reply::Close, status(200, "")]);
+    std::fs::write(home.path().join("url"), url + "\n").unwrap();
+    let receivers =
+        format!("{{log: {{type: log}}, hook: {{type: webhook, url_file: {}}}}}", home.path().join("url").display());
+    let mut first = Program::start_with(home.path(), &receivers);
+    assert_eq!(first.told_until(""), [told("firing", "")]);
+    show(home.path(), &[plan("old", "Failed"), plan("mail", "Failed")]);
+    assert_eq!(first.told_until("mail"), [told("firing", "mail")], "the log is told at once");
+    assert_eq!(seen(posts.recv().unwrap()), told("firing", "mail"));
+    assert_eq!(seen(posts.recv().unwrap()), told("firing", "mail"), "it did not arrive, so it is no repeat");
+    assert_eq!(seen(posts.recv().unwrap()), ("firing".to_owned(), "mail".to_owned(), true), "it may have arrived");
+    wait_until_recorded(home.path(), "uid-mail");
+    first.kill();
+
+    // The end is owed after a restart, and nothing else.
+    show(home.path(), &[plan("old", "Failed")]);
+    let second = Program::start_with(home.path(), &receivers);
+    assert_eq!(seen(posts.recv().unwrap()), told("resolved", "mail"));
+    second.stop();
+    assert_eq!(posts.try_iter().count(), 0);
 }

@@ -80,7 +80,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("minijinja", &["message"]),
     ("clap", &["cli"]),
     ("figment", &["config"]),
-    ("rustls", &["http"]),
+    ("rustls", &["http", "notify"]),
     ("tokio_rustls", &["http"]),
     ("ring", &["http"]),
     ("bcrypt", &["http"]),

@@ -1,0 +1,51 @@
+//! From the configuration to receivers, and from what they answer to what `dispatch` takes.
+//!
+//! Called by `app` when it builds the daemon, and by the loop.
+
+use crate::config::{Config, ReceiverConfig, check_url};
+use crate::dispatch::{Outcome, Receiver};
+use crate::notify::{Target, Verdict, Webhook};
+use crate::plan::Time;
+use anyhow::Context;
+use secrecy::{ExposeSecret, SecretString};
+use std::path::Path;
+use std::time::Duration;
+
+/// What became of a notification, in the terms and by the clock of the loop.
+pub(super) fn outcome(verdict: Verdict, pause: Duration, now: Time) -> Outcome {
+    // Whole seconds: a pause of less than one is none.
+    let again = now.plus(pause.max(Duration::from_secs(1)));
+    match verdict {
+        Verdict::Delivered => Outcome::Delivered,
+        Verdict::NotSent(..) => Outcome::Failed(again),
+        Verdict::Unknown(_) => Outcome::Unknown(again),
+        Verdict::Refused(_) => Outcome::Refused,
+    }
+}
+
+/// Where each receiver's notifications go; files with secrets are read.
+///
+/// # Errors
+/// If a file cannot be read, or does not hold a URL.
+pub(super) fn targets(config: &Config) -> anyhow::Result<Vec<(Receiver, Target)>> {
+    let read = |path: &Path| -> anyhow::Result<SecretString> {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        Ok(text.trim().into())
+    };
+    let target = |receiver: &ReceiverConfig| -> anyhow::Result<Target> {
+        let ReceiverConfig::Webhook(webhook) = receiver else { return Ok(Target::Log) };
+        let url = match (&webhook.url_file, webhook.url.expose()) {
+            (Some(path), _) => read(path).and_then(|url| {
+                check_url(url.expose_secret()).map_err(|why| anyhow::anyhow!("{}: {why}", path.display()))?;
+                Ok(url)
+            })?,
+            (None, url) => url.unwrap_or_default().into(),
+        };
+        let bearer_token = webhook.bearer_token_file.as_deref().map(read).transpose()?;
+        Ok(Target::Webhook(Webhook { url, bearer_token, timeout: webhook.timeout.0 }))
+    };
+    let named = |(name, receiver): (&String, &ReceiverConfig)| {
+        Ok((name.into(), target(receiver).with_context(|| format!("notify.receivers.{name}"))?))
+    };
+    config.notify.receivers.0.iter().map(named).collect()
+}

@@ -1,0 +1,282 @@
+//! Edges of the decisions about notifications: what is easily lost, told twice, or told for ever.
+
+use crate::desk::{Desk, Kept, impatient, line, one_receiver, routing};
+use crate::dispatch::attempt;
+use crate::support::{decode, minute, plan, provider};
+use mtv_sentinel::alert::{Settings, Severity};
+use mtv_sentinel::app::Engine;
+use mtv_sentinel::config::{Config, Layers};
+use mtv_sentinel::dispatch::{Outcome, Routing, Topic};
+use mtv_sentinel::forklift::{Decoded, Object};
+use mtv_sentinel::ledger::{Account, Head, LIMIT, Stored, encode, part_of, recover, split};
+use mtv_sentinel::metrics::Own;
+use mtv_sentinel::plan::{Key, Kind};
+use mtv_sentinel::store::Store;
+use mtv_sentinel::watch::{Observation, Seen};
+use serde_json::json;
+use std::sync::Arc;
+
+fn failed(name: &str) -> Object {
+    attempt(name, &["vm-1"], &["Failed"])
+}
+
+fn load(yaml: &str) -> Result<Config, String> {
+    let layers = Layers { file: Some(("x.yaml".to_owned(), yaml.to_owned())), ..Layers::default() };
+    Config::load(layers).map_err(|errors| errors.to_string())
+}
+
+#[test]
+fn a_mute_that_is_taken_away_wakes_the_loop_though_no_alert_has_changed() {
+    let muted = |value: &str| match failed("plan") {
+        Object::Plan(mut plan) => {
+            plan.annotations = [("mute".into(), value.into())].into();
+            Object::Plan(plan)
+        }
+        other => other,
+    };
+    let mut engine = Engine::new(&load("notify: {group_wait: 0s}").unwrap(), Arc::new(Own::new("test", "test")));
+    let mut see = |at: f64, what: Seen| {
+        engine.observe(Observation { at: minute(at), what });
+        engine.due(minute(at)).len()
+    };
+    let applied = |object| Seen::Applied(Box::new(Decoded { object, issues: Default::default() }));
+    assert_eq!(see(1.0, Seen::Synced), 0);
+    assert_eq!(see(3.0, applied(muted("true"))), 0);
+    assert_eq!(see(4.0, applied(muted("false"))), 1);
+}
+
+#[test]
+fn a_reminder_or_a_digest_that_is_refused_is_not_sent_again_at_once() {
+    let mut desk = Desk::new(routing("  receivers: {log: {type: log}}\n  repeat_interval: 1h"), impatient());
+    desk.at(2.0).apply(failed("plan"));
+    desk.told();
+    assert_eq!(desk.at(62.0).told_ending(&Outcome::Refused).len(), 1);
+    assert_eq!(desk.told(), [""; 0]);
+    assert_eq!(desk.due().again, Some(minute(122.0)));
+
+    let storm = "  receivers: {log: {type: log}}\n  storm_threads: 1\n  group_interval: 5m";
+    let mut desk = Desk::new(routing(storm), impatient());
+    desk.at(2.0);
+    (0..3).for_each(|number| desk.apply(failed(&format!("p{number}"))));
+    desk.told();
+    desk.at(10.0).delete(Kind::Plan, &Key::new("ns", "p0"));
+    assert_eq!(desk.told_ending(&Outcome::Refused).len(), 1);
+    assert_eq!(desk.at(30.0).told(), [""; 0]);
+}
+
+#[test]
+fn an_end_is_told_if_the_route_of_any_member_tells_ends() {
+    let one = "  receivers: {log: {type: log}}\n  routes: [{matchers: [rule=VmFailed], receivers: [log], send_resolved: false}, {receivers: [log]}]";
+    let mut desk = Desk::new(routing(one), impatient());
+    desk.at(1.0).apply(attempt("plan", &["vm-1"], &["Executing"]));
+    desk.told();
+    desk.apply(failed("plan"));
+    desk.told();
+    desk.delete(Kind::Plan, &Key::new("ns", "plan"));
+    assert_eq!(desk.told(), ["log resolved plan PlanFailed/0: vm-1: no space"]);
+
+    let digest = "  receivers: {log: {type: log}}\n  storm_threads: 1\n  routes: [{matchers: [plan=p0], receivers: [log], send_resolved: false}, {receivers: [log]}]";
+    let mut desk = Desk::new(routing(digest), impatient());
+    desk.at(2.0);
+    (0..3).for_each(|number| desk.apply(failed(&format!("p{number}"))));
+    desk.told();
+    (0..3).for_each(|number| desk.delete(Kind::Plan, &Key::new("ns", format!("p{number}"))));
+    assert_eq!(desk.ending(&Outcome::Delivered)[0].turn.as_str(), "resolved");
+}
+
+/// Starts again without this part of three of the ledger.
+fn restart_without(desk: &mut Desk, part: u16, routing: Routing) {
+    let Kept { told, memory } = desk.kept();
+    let parts = split(&Account { told, memory }, 3).into_iter().zip(0u16..).filter(|(_, number)| *number != part);
+    let stored = parts.map(|(account, part)| Stored {
+        name: part.to_string(),
+        text: encode(&Head { part, parts: 3, epoch: 1, beat: minute(2.0) }, &account, LIMIT).unwrap(),
+    });
+    let recovered = recover(stored).unwrap();
+    let kept = Kept { told: recovered.account.told.clone(), memory: recovered.account.memory.clone() };
+    desk.restart(kept, routing, &|uid| recovered.lost(uid));
+}
+
+#[test]
+fn a_digest_of_which_the_ledger_has_lost_everything_takes_no_later_storm_with_it() {
+    let storm = || routing("  receivers: {log: {type: log}}\n  storm_threads: 1\n  storm_window: 10m");
+    let mut desk = Desk::new(storm(), impatient());
+    desk.at(2.0);
+    let names: Vec<String> = (0..100).map(|n| format!("p{n}")).filter(|name| part_of(name, 3) == 1).take(2).collect();
+    names.iter().for_each(|name| desk.apply(failed(name)));
+    desk.told();
+    names.iter().for_each(|name| desk.delete(Kind::Plan, &Key::new("ns", name.as_str())));
+    assert_eq!(desk.due().sends.len(), 1, "its end is under way");
+    restart_without(desk.at(30.0), 1, storm());
+    desk.told();
+    (0..4).for_each(|number| desk.apply(failed(&format!("new{number}"))));
+    let told = desk.ending(&Outcome::Delivered);
+    assert_eq!((told.len(), told[0].others.len()), (1, 3), "{told:?}");
+}
+
+#[test]
+fn a_severity_that_is_raised_makes_no_news_of_old_failures() {
+    let by_severity = |severity: &str| {
+        let mut routing = routing(
+            "  tell_baseline: false\n  routes: [{matchers: [severity=critical], receivers: [pager]}, {receivers: [log]}]",
+        );
+        let severity = Severity::ALL.iter().copied().find(|known| known.as_str() == severity).unwrap();
+        routing.rules.insert("PlanFailed".into(), severity);
+        routing
+    };
+    let mut desk = Desk::new(by_severity("warning"), impatient());
+    desk.at(2.0);
+    (0..3).for_each(|number| desk.apply(failed(&format!("p{number}"))));
+    assert_eq!(desk.told().len(), 3);
+    let critical = Settings { severities: [("PlanFailed", Severity::Critical)].into(), ..impatient() };
+    let kept = desk.kept();
+    let mut later = Desk::new(by_severity("critical"), critical);
+    later.store = std::mem::take(&mut desk.store);
+    assert_eq!(later.at(1000.0).restart(kept, by_severity("critical"), &|_| None).baseline, 3);
+    assert_eq!(later.told(), [""; 0]);
+}
+
+#[test]
+fn a_copy_that_moves_is_not_stalled_because_the_program_started_again() {
+    let stalled = || {
+        let mut routing = one_receiver();
+        routing.rules.insert("PlanStalled".into(), Severity::Warning);
+        routing
+    };
+    let moving = |done: u64| {
+        plan(json!({"metadata": {"name": "p", "uid": "p"}, "status": {"conditions": ["Executing"], "migration": {
+            "started": 1, "history": [{"conditions": ["Executing"], "migration": {"uid": "run-1"}}],
+            "vms": [{"id": "vm-1", "name": "one", "started": 1, "phase": "CopyDisks", "pipeline": [{"name": "DiskTransfer",
+                "phase": "Running", "started": 2, "annotations": {"unit": "MB"}, "progress": {"completed": done, "total": 204_800}}]}]}}}))
+    };
+    let mut desk = Desk::new(stalled(), Settings::default());
+    for minutes in 0..120 {
+        assert_eq!(desk.see(moving(100 + minutes), 3.0 + minutes as f64), [""; 0]);
+    }
+    for ledger in [true, false] {
+        let mut kept = desk.kept();
+        if !ledger {
+            kept.memory.clear();
+        }
+        desk.store = Store::default();
+        desk.now = minute(123.5);
+        desk.store.apply(moving(219), desk.now);
+        desk.restart(kept, stalled(), &|_| None);
+        assert_eq!(desk.told(), [""; 0]);
+    }
+    assert_eq!(desk.at(152.0).told(), [""; 0]);
+    let told = desk.at(154.0).told();
+    assert!(matches!(&told[..], [one] if one.starts_with("log firing p PlanStalled/0: ")), "{told:?}");
+}
+
+#[test]
+fn of_what_comes_and_goes_nothing_is_kept_but_the_last() {
+    let broken = || {
+        decode(&json!({"apiVersion": "forklift.konveyor.io/v1beta1", "kind": "Provider", "spec": {"type": "vsphere"},
+            "metadata": {"namespace": "forklift", "name": "vc", "uid": "uid-vc"}}))
+    };
+    let mut desk = Desk::new(one_receiver(), impatient());
+    for hour in 0..50 {
+        assert_eq!(desk.see(broken(), f64::from(hour) * 60.0).len(), 1);
+        assert_eq!(desk.see(provider("vc", "vsphere"), f64::from(hour) * 60.0 + 1.0).len(), 1);
+    }
+    assert!(desk.dispatch.told().conversations.len() <= 1, "{}", desk.dispatch.told().conversations.len());
+}
+
+#[test]
+fn a_digest_has_a_bound_and_the_next_one_takes_the_rest() {
+    let mut desk = Desk::new(routing("  receivers: {log: {type: log}}\n  storm_threads: 1"), impatient());
+    desk.at(2.0);
+    (0..4500).for_each(|number| desk.apply(failed(&format!("p{number}"))));
+    let mut sizes = Vec::new();
+    for second in 0..4 {
+        desk.now = minute(2.0 + f64::from(second) / 60.0);
+        sizes.extend(desk.ending(&Outcome::Delivered).iter().map(|send| send.others.len() + 1));
+    }
+    assert_eq!(sizes, [2000, 2000, 500]);
+}
+
+#[test]
+fn what_a_provider_causes_is_no_part_of_a_message_about_something_else() {
+    let broken =
+        decode(&json!({"apiVersion": "forklift.konveyor.io/v1beta1", "kind": "Provider", "spec": {"type": "vsphere"},
+        "metadata": {"namespace": "forklift", "name": "vc", "uid": "uid-vc"}}));
+    let blocked = ["Executing", "Critical/SourceProviderNotReady: not ready"];
+    let mut desk = Desk::new(one_receiver(), impatient());
+    desk.see(broken.clone(), 1.0);
+    assert_eq!(desk.see(attempt("plan", &["vm-1"], &blocked), 2.0), ["log firing plan VmFailed/0: vm-1: no space"]);
+
+    // Whoever is not told of the provider is told of what it causes.
+    let nobody = "  receivers: {log: {type: log}}\n  routes: [{matchers: [rule=ProviderNotReady], receivers: []}, {receivers: [log]}]";
+    let mut desk = Desk::new(routing(nobody), impatient());
+    assert_eq!(desk.see(broken, 1.0), [""; 0]);
+    let told = desk.see(attempt("plan", &[], &blocked), 2.0);
+    assert!(matches!(&told[..], [one] if one.starts_with("log firing plan PlanBlocked/0: ")), "{told:?}");
+}
+
+#[test]
+fn a_digest_does_not_tell_what_was_there_before() {
+    let storm = || routing("  receivers: {log: {type: log}}\n  storm_threads: 1\n  tell_baseline: false");
+    let mut desk = Desk::new(storm(), impatient());
+    desk.at(1.0).apply(attempt("p0", &["vm-1"], &["Executing"]));
+    let kept = Kept { told: Default::default(), memory: desk.kept().memory };
+    desk.restart(kept, storm(), &|_| None);
+    desk.apply(attempt("p0", &["vm-1", "vm-2"], &["Executing"]));
+    desk.apply(attempt("p1", &["vm-3"], &["Executing"]));
+    let told = desk.ending(&Outcome::Delivered);
+    assert!(matches!(told[0].topic, Topic::Digest(_)));
+    assert_eq!(line(&told[0]), "log firing p0 VmFailed/0: vm-2: no space; vm-3: no space");
+}
+
+#[test]
+fn a_ledger_of_which_every_part_is_damaged_is_a_loss_and_no_first_start() {
+    let mut desk = Desk::new(one_receiver(), impatient());
+    desk.at(3.0).apply(failed("plan"));
+    desk.told();
+    let Kept { told, memory } = desk.kept();
+    let head = Head { part: 0, parts: 1, epoch: 9, beat: minute(1.0) };
+    let whole = encode(&head, &Account { told, memory }, LIMIT).unwrap();
+    for (text, epoch, told) in [
+        // The head says until when it was whole: the plan had failed before.
+        (whole.replace("no space", "no spice"), 9, vec![]),
+        ("nonsense".to_owned(), 0, vec!["log firing plan PlanFailed/0 (perhaps again): vm-1: no space"]),
+    ] {
+        let recovered = recover([Stored { name: "part-0".to_owned(), text }]).unwrap();
+        assert_eq!((recovered.epoch, recovered.damaged.len(), recovered.missing()), (epoch, 1, 1));
+        let kept = Kept { told: recovered.account.told.clone(), memory: recovered.account.memory.clone() };
+        assert_eq!(desk.restart(kept, one_receiver(), &|uid| recovered.lost(uid)).baseline, 0);
+        assert_eq!(desk.told(), told);
+    }
+}
+
+#[test]
+fn only_conversations_that_are_owed_their_end_are_abandoned() {
+    let mut desk = Desk::new(routing(""), impatient());
+    desk.at(2.0).apply(attempt("plan", &["vm-1"], &["Executing"]));
+    desk.told();
+    desk.apply(attempt("plan", &[], &["Executing"]));
+    desk.told();
+    let kept = desk.kept();
+    assert_eq!(desk.restart(kept, one_receiver(), &|_| None).abandoned, 0);
+}
+
+#[test]
+fn what_would_tell_nobody_or_for_ever_is_refused() {
+    for (yaml, wrong) in [
+        ("notify: {receivers: {log: {type: log, url: x}}}", "log: there is no such key as url"),
+        ("notify: {receivers: {hook: {type: webhook}}}", "hook: it has neither url nor url_file"),
+        ("notify: {receivers: {hook: {type: webhook, url: 'ftp://s3cr3t'}}}", "hook: its url is no http or https URL"),
+        ("notify:\n  routes:\n    - matchers: [severity=critical]\n      receivers:\n", "[0] receivers is missing"),
+        ("notify: {campaign_receivers: [log], campaign_times: []}", "notify.campaign_times: it is empty"),
+        ("notify: {campaign_times: ['+6:+5']}", "\"+6:+5\" is no time of the day"),
+        ("notify: {repeat_interval: 500ms}", "500ms is too short for a reminder"),
+    ] {
+        let said = load(yaml).unwrap_err();
+        assert!(said.contains(wrong) && !said.contains("s3cr3t"), "{yaml}: {said}");
+    }
+    let config =
+        load("notify: {receivers: {hook: {type: webhook, url: 'https://example.com/s3cr3t', timeout: 3s}}}").unwrap();
+    let shown = config.show();
+    assert!(shown.contains("receivers: {hook: {type: webhook, url: \"<secret>\", timeout: 3s}}"), "{shown}");
+    assert!(!format!("{config:?}").contains("s3cr3t"));
+}
