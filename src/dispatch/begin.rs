@@ -122,6 +122,10 @@ impl super::due::Told {
             (AlertState::Over, true) => {}
             (AlertState::Over, false) => {
                 let conversation = self.conversations.entry((receiver.clone(), Topic::Over(now))).or_default();
+                if conversation.closed {
+                    // Another one, of this very second, has been told.
+                    *conversation = Conversation::default();
+                }
                 let nothing = || Box::new(Intent { turn: Turn::Over, alerts: Vec::new(), ended: Vec::new() });
                 conversation.once.get_or_insert_with(nothing).alerts.push(alert.clone());
                 conversation.in_doubt = Some(Turn::Over);

@@ -366,7 +366,7 @@ impl World {
             told.filter(|id| id.rule == "PlanFailed").map(|id| (id.uid.to_string(), id.attempt)).collect();
         if send.turn == Turn::Over {
             let all_known = failures.iter().all(|failure| inbox.failures.contains(failure));
-            assert!(send.is_repeat || was_lost || !all_known, "told before, and not marked: {}", line(send));
+            assert!(send.is_repeat || !all_known, "told before, and not marked: {}", line(send));
         }
         inbox.failures.extend(failures);
         if send.turn == Turn::Over || matches!(send.topic, Topic::Baseline(_)) {
@@ -379,9 +379,9 @@ impl World {
                 incident.resolved = true;
             }
             Turn::Firing | Turn::Updated | Turn::Reminder | Turn::Over => {
-                assert!(!incident.resolved || was_lost, "told after its end: {}", line(send));
+                assert!(!incident.resolved, "told after its end: {}", line(send));
                 let is_news = ids.iter().any(|id| !incident.shows.contains(id)) || !send.ended.is_empty();
-                assert!(send.is_repeat || is_news || was_lost, "told before, and not marked: {}", line(send));
+                assert!(send.is_repeat || is_news, "told before, and not marked: {}", line(send));
                 assert!(!send.is_repeat || in_doubt || was_lost, "marked, and nothing was in doubt: {}", line(send));
                 incident.resolved = false;
                 incident.shows = ids;
@@ -429,6 +429,24 @@ impl World {
         let kept = Kept { told: recovered.account.told.clone(), memory: recovered.account.memory.clone() };
         self.desk.restart(kept, routes(), &|uid| recovered.lost(uid));
         self.is_up = true;
+        self.forget_what_was_lost(&|uid| recovered.lost(uid).is_some());
+    }
+
+    /// What nobody can know any more: which incidents of a lost part were resolved, and that one has ended meanwhile. What
+    /// still fires is owed its end all the same.
+    fn forget_what_was_lost(&mut self, is_lost: &dyn Fn(&str) -> bool) {
+        let firing: BTreeSet<AlertId> = self.desk.alerts.holding().map(|alert| alert.id.clone()).collect();
+        for inbox in self.inboxes.values_mut() {
+            inbox.incidents.retain(|(topic, _), incident| match topic {
+                Topic::Thread(thread) if is_lost(&thread.uid) => {
+                    !incident.resolved && incident.shows.iter().any(|id| firing.contains(id))
+                }
+                _ => {
+                    incident.shows.retain(|id| !is_lost(&id.uid));
+                    incident.resolved || !incident.shows.is_empty()
+                }
+            });
+        }
     }
 
     /// Everything works from here on, for long enough.
@@ -462,7 +480,7 @@ impl World {
                 assert!(inbox.failures.contains(failure), "{receiver} was not told of the failure {failure:?}");
             }
             for (incident, shows) in open() {
-                let is_over = |id: &&AlertId| !firing.contains(*id) && !self.lost.contains(id.uid.as_str());
+                let is_over = |id: &&AlertId| !firing.contains(*id);
                 // A thread ends with the last of it, a digest tells each end.
                 let lasts = matches!(incident.0, Topic::Thread(_)) && shows.shows.iter().any(|id| !is_over(&id));
                 let over: Vec<_> = shows.shows.iter().filter(is_over).filter(|_| !lasts).collect();
