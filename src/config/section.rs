@@ -197,6 +197,7 @@ pub(crate) fn suggest(name: &str, known: &[&str]) -> String {
     let near = known.iter().map(|known| (strsim::jaro_winkler(&name.to_lowercase(), &known.to_lowercase()), known));
     match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
         Some((likeness, known)) if likeness > 0.8 => format!("did you mean {known}?"),
+        Some(_) | None if known.len() == 1 => format!("there is {}", known.join("")),
         Some(_) | None => format!("there are {}", known.join(", ")),
     }
 }

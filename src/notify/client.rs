@@ -4,6 +4,7 @@
 //! and never names a URL: that of a webhook is a secret.
 
 use super::Verdict;
+use crate::plan::Time;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode};
 use std::time::Duration;
@@ -32,11 +33,11 @@ pub(super) fn client(timeout: Duration) -> reqwest::Result<Client> {
         .build()
 }
 
-/// What became of a request, by its answer: a status with the beginning of the body, or an error.
-pub(super) async fn verdict(sent: reqwest::Result<Response>) -> Verdict {
+/// What became of a request, by its answer at `now`: a status with the beginning of the body, or an error.
+pub(super) async fn verdict(sent: reqwest::Result<Response>, now: Time) -> Verdict {
     match sent {
         Ok(response) => {
-            let (status, wait) = (response.status(), retry_after(response.headers()));
+            let (status, wait) = (response.status(), retry_after(response.headers(), now));
             by_status(status, wait, &beginning(response).await)
         }
         // The body went out, or may have.
@@ -56,10 +57,17 @@ pub(super) fn by_status(status: StatusCode, wait: Option<Duration>, body: &str) 
     }
 }
 
-/// `Retry-After` in seconds, within reason. The form of a date needs a clock, and is taken as absent.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
+/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3), within reason.
+fn retry_after(headers: &HeaderMap, now: Time) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+            Time::from_unix(at.as_second())?.since(now)
+        }
+    };
+    Some(wait.min(LONGEST_WAIT))
 }
 
 /// The beginning of an answer, as one line without control characters.

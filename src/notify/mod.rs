@@ -13,6 +13,7 @@ pub use webhook::Webhook;
 use crate::dispatch::{Receiver, Topic};
 use crate::message::Notification;
 use crate::metrics::Own;
+use crate::plan::Time;
 use anyhow::Context;
 use backoff::Backoff;
 use std::collections::BTreeMap;
@@ -93,13 +94,13 @@ impl Sender {
         }
     }
 
-    async fn send(&self, notification: &Notification, at: &str) -> Verdict {
+    async fn send(&self, notification: &Notification, now: Time) -> Verdict {
         match self {
             Self::Log => {
                 log::send(notification);
                 Verdict::Delivered
             }
-            Self::Webhook(webhook) => webhook.send(notification, at).await,
+            Self::Webhook(webhook) => webhook.send(notification, now).await,
         }
     }
 }
@@ -108,7 +109,7 @@ impl Sender {
 pub struct Notifier {
     senders: BTreeMap<Receiver, Arc<Sender>>,
     own: Arc<Own>,
-    now: fn() -> crate::plan::Time,
+    now: fn() -> Time,
 }
 
 impl Notifier {
@@ -116,7 +117,7 @@ impl Notifier {
     ///
     /// # Errors
     /// If TLS cannot be set up.
-    pub fn new(targets: Vec<(Receiver, Target)>, own: Arc<Own>, now: fn() -> crate::plan::Time) -> anyhow::Result<Self> {
+    pub fn new(targets: Vec<(Receiver, Target)>, own: Arc<Own>, now: fn() -> Time) -> anyhow::Result<Self> {
         let make = |(name, target): (Receiver, Target)| {
             let sender = Sender::new(target).with_context(|| format!("notify.receivers.{name}"))?;
             Ok((name, Arc::new(sender)))
@@ -149,7 +150,7 @@ impl Notifier {
 async fn work(
     sender: Arc<Sender>,
     own: Arc<Own>,
-    now: fn() -> crate::plan::Time,
+    now: fn() -> Time,
     mut due: mpsc::UnboundedReceiver<Notification>,
     done: mpsc::UnboundedSender<Done>,
 ) {
@@ -165,9 +166,9 @@ async fn work(
             next = due.recv(), if under_way.len() < sender.at_once() => {
                 let Some(notification) = next else { break };
                 let sender = Arc::clone(&sender);
-                let at = now().to_string();
+                let now = now();
                 under_way.spawn(async move {
-                    let verdict = sender.send(&notification, &at).await;
+                    let verdict = sender.send(&notification, now).await;
                     (notification, verdict)
                 });
             }

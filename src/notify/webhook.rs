@@ -6,6 +6,7 @@ use super::{Verdict, client};
 use crate::alert::{Alert, Scope};
 use crate::dispatch::{ThreadId, Topic, Turn};
 use crate::message::Notification;
+use crate::plan::Time;
 use reqwest::Client;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
@@ -37,14 +38,14 @@ impl Sender {
         Ok(Self { client: client::client(webhook.timeout)?, webhook })
     }
 
-    pub(super) async fn send(&self, notification: &Notification, at: &str) -> Verdict {
+    pub(super) async fn send(&self, notification: &Notification, now: Time) -> Verdict {
         let mut request = self.client.post(self.webhook.url.expose_secret());
         if let Some(token) = &self.webhook.bearer_token {
             request = request.bearer_auth(token.expose_secret());
         }
-        let body = payload(notification, at).to_string();
+        let body = payload(notification, &now.to_string()).to_string();
         let request = request.header("Content-Type", "application/json").body(body);
-        client::verdict(request.send().await).await
+        client::verdict(request.send().await, now).await
     }
 }
 

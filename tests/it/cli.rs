@@ -207,7 +207,7 @@ fn preview_says_what_was_meant() {
             2,
             "--turn: there is no turn \"resolve\"; did you mean resolved?",
         ),
-        (vec!["--rule", "PlanFailed", "--receiver", "lgo"], 2, "--receiver: there is no receiver \"lgo\"; there are log"),
+        (vec!["--rule", "PlanFailed", "--receiver", "lgo"], 2, "--receiver: there is no receiver \"lgo\"; there is log"),
         (vec!["--rule", "PlanFailed", "--plan", "crm"], 2, "--plan: \"crm\" is no plan; it takes NAMESPACE/NAME"),
         (
             vec!["--rule", "ProviderNotReady", "--plan", "a/b", "--source", &source],

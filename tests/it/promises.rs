@@ -1,14 +1,17 @@
 //! The promises about notifications, against a model of what a receiver sees: whatever happens to objects, deliveries, the
 //! process and the ledger, nothing is lost, repeats are marked, and ends are told.
 
+mod plans;
+
 use crate::desk::{Desk, Kept, impatient, line, routing};
-use crate::support::{decode, minute, plan, provider};
+use crate::support::{decode, minute, provider};
 use mtv_sentinel::alert::{AlertId, AlertState, Settings};
 use mtv_sentinel::dispatch::{Outcome, Routing, Send, Told, Topic, Turn};
 use mtv_sentinel::forklift::Object;
 use mtv_sentinel::ledger::{Account, Head, LIMIT, Stored, encode, recover, split};
 use mtv_sentinel::plan::{Key, Kind, Time};
 use mtv_sentinel::store::Store;
+use plans::{Latest, Plan};
 use proptest::prelude::*;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,69 +76,6 @@ fn event() -> impl Strategy<Value = Event> {
         3 => Just(Event::Rise(None)),
         1 => (0..PARTS).prop_map(|part| Event::Rise(Some(part))),
     ]
-}
-
-/// A plan as the cluster has it.
-#[derive(Clone, Debug, Default)]
-struct Plan {
-    /// How often it was deleted and made anew.
-    incarnation: usize,
-    exists: bool,
-    /// Of each attempt before the latest, when it failed, if it did.
-    before: Vec<Option<Time>>,
-    /// The latest attempt.
-    latest: Latest,
-    failed: BTreeMap<usize, Time>,
-    blocked: bool,
-    archived: bool,
-    muted: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-enum Latest {
-    #[default]
-    None,
-    Runs,
-    Failed(Time),
-    Succeeded,
-}
-
-impl Plan {
-    fn object(&self, number: usize) -> Object {
-        let at = |kind: &str, category: &str, at: Time| json!({"type": kind, "category": category, "status": "True", "lastTransitionTime": at.to_string(), "message": ""});
-        let start = minute(0.0);
-        let outcome = match self.latest {
-            Latest::None => vec![],
-            Latest::Runs => vec![at("Executing", "Advisory", start)],
-            Latest::Failed(time) => vec![at("Failed", "Advisory", time)],
-            Latest::Succeeded => vec![at("Succeeded", "Advisory", start)],
-        };
-        let history: Vec<_> = self
-            .before
-            .iter()
-            .map(|failed| json!({"conditions": failed.map(|time| at("Failed", "Advisory", time)).into_iter().collect::<Vec<_>>()}))
-            .chain((self.latest != Latest::None).then(|| json!({"conditions": outcome})))
-            .collect();
-        let vms: Vec<_> = (0..3)
-            .map(|vm| match self.failed.get(&vm) {
-                Some(time) => json!({"id": format!("vm-{vm}"), "started": 1, "completed": time.to_string(), "conditions": [at("Failed", "Advisory", *time)]}),
-                None => json!({"id": format!("vm-{vm}"), "started": 1}),
-            })
-            .collect();
-        let mut conditions = outcome;
-        conditions.extend(self.blocked.then(|| at("SourceProviderNotReady", "Critical", start)));
-        conditions.extend(self.archived.then(|| at("Archived", "Advisory", start)));
-        let annotations = if self.muted { json!({"mtv-sentinel.io/mute": "true"}) } else { json!({}) };
-        plan(json!({
-            "metadata": {"name": format!("p{number}"), "uid": self.uid(number), "annotations": annotations},
-            "spec": {"archived": self.archived},
-            "status": {"conditions": conditions, "migration": {"started": 1, "history": history,
-                "vms": if self.latest == Latest::None { vec![] } else { vms }}}}))
-    }
-
-    fn uid(&self, number: usize) -> String {
-        format!("p{number}-{}", self.incarnation)
-    }
 }
 
 /// What a receiver has seen of one incident.

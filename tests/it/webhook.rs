@@ -159,6 +159,9 @@ fn a_receiver_that_asks_for_patience_gets_it_within_reason() {
     };
     assert_eq!(asked("Retry-After: 30\r\n"), (Some(30), 30));
     assert_eq!(asked("Retry-After: 999999999\r\n"), (Some(3600), 3600));
+    // It is noon here.
+    assert_eq!(asked("Retry-After: Fri, 15 Jan 2027 12:00:30 GMT\r\n"), (Some(30), 30));
+    assert_eq!(asked("Retry-After: Fri, 15 Jan 2027 11:00:00 GMT\r\n").0, Some(0), "a clock that is behind");
     for none in ["", "Retry-After: -5\r\n", "Retry-After: soon\r\n"] {
         assert_eq!(asked(none).0, None, "{none}");
     }
