@@ -11,6 +11,7 @@ mod receivers;
 pub use engine::{Engine, Outcome};
 pub use journal::{Journal, Log};
 pub use once::{Once, once};
+pub use receivers::try_receiver;
 
 use crate::archive;
 use crate::config::{Config, Source};

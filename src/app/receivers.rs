@@ -1,15 +1,21 @@
 //! From the configuration to receivers, and from what they answer to what `dispatch` takes.
 //!
-//! Called by `app` when it builds the daemon, and by the loop.
+//! Called by `app` when it builds the daemon, by the loop, and by `cli` to try a receiver.
 
+use super::{COMMIT, VERSION};
 use crate::config::{Config, ReceiverConfig, check_url};
 use crate::dispatch::{Outcome, Receiver};
-use crate::notify::{Target, Verdict, Webhook};
+use crate::message::Notification;
+use crate::metrics::Own;
+use crate::notify::{Notifier, Target, Verdict, Webhook};
 use crate::plan::Time;
+use crate::watch::Clock;
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// What became of a notification, in the terms and by the clock of the loop.
 pub(super) fn outcome(verdict: Verdict, pause: Duration, now: Time) -> Outcome {
@@ -48,4 +54,23 @@ pub(super) fn targets(config: &Config) -> anyhow::Result<Vec<(Receiver, Target)>
         Ok((name.into(), target(receiver).with_context(|| format!("notify.receivers.{name}"))?))
     };
     config.notify.receivers.0.iter().map(named).collect()
+}
+
+/// Sends one notification to a receiver, outside the daemon.
+///
+/// # Errors
+/// If the receiver cannot be made ready.
+pub fn try_receiver(config: &Config, name: &str, notification: Notification) -> anyhow::Result<Verdict> {
+    let target = targets(config)?.into_iter().filter(|(receiver, _)| receiver == name).collect();
+    let notifier = Notifier::new(target, Arc::new(Own::new(VERSION, COMMIT)), Clock::wall)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the runtime")?;
+    runtime.block_on(async {
+        let (send, due) = mpsc::unbounded_channel();
+        let (finish, mut done) = mpsc::unbounded_channel();
+        // The other end is there until it has been delivered.
+        let _ = send.send(notification);
+        drop(send);
+        notifier.deliver(due, finish).await;
+        done.recv().await.map(|done| done.verdict).with_context(|| format!("notify.receivers.{name} did not answer"))
+    })
 }

@@ -13,6 +13,7 @@ mod record;
 mod render;
 mod rules;
 mod run;
+mod test_notify;
 mod version;
 
 use crate::config::{Config, Errors, Layers};
@@ -55,6 +56,8 @@ enum Command {
     Alerts(alerts::AlertsArgs),
     /// Print a message as a person would get it
     Preview(preview::PreviewArgs),
+    /// Send a receiver a message that is marked as a test, and the end of it
+    TestNotify(test_notify::TestNotifyArgs),
     /// Write what a cluster shows as a recording, for replays and bug reports
     Record(record::RecordArgs),
     /// Check the configuration and tell everything that is wrong with it
@@ -138,6 +141,7 @@ pub fn main() -> ExitCode {
         Command::Render(args) => render::run(args),
         Command::Alerts(args) => alerts::run(args),
         Command::Preview(args) => preview::run(args),
+        Command::TestNotify(args) => test_notify::run(args),
         Command::Record(args) => record::run(args),
         Command::CheckConfig(args) => check_config::run(args),
         Command::Metrics(args) => metrics::run(args),

@@ -221,3 +221,31 @@ fn no_verdict_names_the_url_or_the_token() {
         assert_ne!(done[0].verdict, Verdict::Delivered);
     }
 }
+
+#[test]
+fn a_receiver_can_be_tried_and_says_what_is_wrong() {
+    let (url, posts) = serve(vec![status(200, ""), status(200, ""), status(404, "")]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sentinel.yaml");
+    let config = format!("cluster: prod\nnotify: {{receivers: {{hook: {{type: webhook, url: '{url}'}}}}}}\n");
+    std::fs::write(&file, config).unwrap();
+    let try_it = |receiver: &str| {
+        let arguments = ["test-notify", "--config", file.to_str().unwrap(), "--receiver", receiver];
+        let output = crate::cli::command(&arguments).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let delivered = "hook: the beginning was delivered\nhook: the end was delivered\n".to_owned();
+    assert_eq!(try_it("hook"), (0, delivered, String::new()));
+    for expected in ["firing", "resolved"] {
+        let (_, body) = posts.recv().unwrap();
+        let summary = body["commonAnnotations"]["summary"].as_str().unwrap();
+        assert!(body["status"] == expected && summary.starts_with("(test) [prod] "), "{body}");
+    }
+    let (code, _, wrong) = try_it("hook");
+    assert_eq!(code, 1);
+    assert!(wrong.contains("hook: the beginning was refused: 404 Not Found") && !wrong.contains("s3cr3t"), "{wrong}");
+    let (code, _, wrong) = try_it("hok");
+    assert_eq!(code, 2);
+    assert!(wrong.contains("there is no receiver \"hok\"; did you mean hook?"), "{wrong}");
+}
