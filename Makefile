@@ -20,8 +20,9 @@ demo: ## Run the daemon on recordings of real campaigns (no cluster needed)
 	@cargo build --locked
 	@$(RUN) demo $(ARGS)
 
+# The tests' own servers are not reached through a proxy.
 test: tools lint ## Check everything: tools, lints, all tests
-	cargo test --locked --workspace
+	NO_PROXY=127.0.0.1,$$NO_PROXY no_proxy=127.0.0.1,$$no_proxy cargo test --locked --workspace
 
 lint: ## Format and lints
 	cargo fmt --all --check
