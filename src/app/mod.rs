@@ -188,8 +188,9 @@ pub async fn run(
     }
     let _ = stop_http.send(true);
     let _ = tokio::join!(keeper, archiver);
-    if !notifier.is_finished() {
-        let _ = notifier.await;
+    // What a receiver has not taken by now is in the ledger as under way, and is told again by the next start.
+    if !notifier.is_finished() && tokio::time::timeout(LAST_WAIT, &mut notifier).await.is_err() {
+        notifier.abort();
     }
     if !server.is_finished() {
         let _ = server.await;
@@ -311,8 +312,9 @@ async fn run_loop(
         outputs.publish.send_replace(Arc::new(engine.view()));
     }
     // What is under way still comes to an end, and the account should know it: else it would be told again.
+    let last = tokio::time::Instant::now() + LAST_WAIT;
     while engine.is_sending() {
-        let Ok(Some(done)) = tokio::time::timeout(LAST_WAIT, done.recv()).await else { break };
+        let Ok(Some(done)) = tokio::time::timeout_at(last, done.recv()).await else { break };
         if let Some(now) = clock.now() {
             engine.record(&done.receiver, &done.topic, receivers::outcome(done.verdict, done.pause, now), now);
             outputs.save(&mut engine, now, Vec::new());

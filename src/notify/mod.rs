@@ -18,7 +18,7 @@ use anyhow::Context;
 use backoff::Backoff;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -146,7 +146,8 @@ impl Notifier {
     }
 }
 
-/// Sends what is due to one receiver, a few at once.
+/// Sends what is due to one receiver, a few at once. While it wants to be left alone, what comes is answered without being
+/// tried: it is decided anew when that is over, by what is true then.
 async fn work(
     sender: Arc<Sender>,
     own: Arc<Own>,
@@ -156,15 +157,25 @@ async fn work(
 ) {
     let mut backoff = Backoff::default();
     let mut under_way: JoinSet<(Notification, Verdict)> = JoinSet::new();
+    let mut alone_until: Option<Instant> = None;
     loop {
         tokio::select! {
             Some(ended) = under_way.join_next(), if !under_way.is_empty() => {
                 if let Ok((notification, verdict)) = ended {
-                    finish(notification, verdict, &mut backoff, &own, &done);
+                    let is_busy = matches!(verdict, Verdict::NotSent(..));
+                    let pause = finish(notification, verdict, &mut backoff, &own, &done);
+                    alone_until = is_busy.then(|| Instant::now() + pause);
                 }
             }
             next = due.recv(), if under_way.len() < sender.at_once() => {
                 let Some(notification) = next else { break };
+                let left = alone_until.map(|until| until.saturating_duration_since(Instant::now()));
+                if let Some(pause) = left.filter(|left| !left.is_zero()) {
+                    let Notification { receiver, topic, .. } = notification;
+                    let verdict = Verdict::NotSent(None, "it is left alone".to_owned());
+                    let _ = done.send(Done { receiver, topic, verdict, pause });
+                    continue;
+                }
                 let sender = Arc::clone(&sender);
                 let now = now();
                 under_way.spawn(async move {
@@ -176,19 +187,19 @@ async fn work(
     }
     while let Some(ended) = under_way.join_next().await {
         if let Ok((notification, verdict)) = ended {
-            finish(notification, verdict, &mut backoff, &own, &done);
+            let _ = finish(notification, verdict, &mut backoff, &own, &done);
         }
     }
 }
 
-/// Counts and answers what became of a notification.
+/// Counts and answers what became of a notification; how long the receiver is to be left alone.
 fn finish(
     notification: Notification,
     verdict: Verdict,
     backoff: &mut Backoff,
     own: &Own,
     done: &mpsc::UnboundedSender<Done>,
-) {
+) -> Duration {
     let Notification { receiver, topic, message, .. } = notification;
     if let Some(why) = &message.fallback {
         tracing::warn!(%receiver, "{why}; the built-in text is sent");
@@ -210,4 +221,5 @@ fn finish(
     own.count_delivery(&receiver, verdict.as_str());
     // The loop is gone only when the program stops.
     let _ = done.send(Done { receiver, topic, verdict, pause });
+    pause
 }

@@ -182,6 +182,17 @@ fn what_nobody_took_was_not_sent_and_what_somebody_took_may_have_arrived() {
 }
 
 #[test]
+fn a_receiver_that_asks_for_patience_is_left_alone_with_everything() {
+    let (url, requests) = serve(vec![status(429, "Retry-After: 30\r\n")]);
+    let done = deliver(&url, (0..12).map(|_| notification("PlanFailed", Turn::Firing)).collect());
+    assert_eq!(done.len(), 12, "each is answered");
+    assert!(done.iter().all(|done| matches!(done.verdict, Verdict::NotSent(..))), "{done:?}");
+    // Those that were under way together.
+    assert_eq!(requests.try_iter().count(), 4);
+    assert!(done.iter().all(|done| done.pause > Duration::from_secs(20)), "{done:?}");
+}
+
+#[test]
 fn a_redirect_is_not_followed() {
     let (elsewhere, requests) = serve(vec![status(200, "")]);
     let (url, _requests) = serve(vec![status(307, &format!("Location: {elsewhere}\r\n"))]);
@@ -192,7 +203,7 @@ fn a_redirect_is_not_followed() {
 
 #[test]
 fn failures_in_a_row_are_answered_with_ever_longer_pauses() {
-    let (url, _requests) = serve(vec![status(503, "")]);
+    let (url, _requests) = serve(vec![status(500, "")]);
     let done = deliver(&url, (0..14).map(|_| notification("PlanFailed", Turn::Firing)).collect());
     let pauses: Vec<Duration> = done.iter().map(|done| done.pause).collect();
     for (failures, pause) in pauses.iter().enumerate() {
