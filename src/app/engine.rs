@@ -49,6 +49,7 @@ pub struct Engine {
     own: Arc<Own>,
     synced: bool,
     health: Health,
+    blind: Option<Blind>,
     at: Option<Time>,
     /// Oddities that were named already: each is named once.
     named: BTreeSet<String>,
@@ -56,6 +57,18 @@ pub struct Engine {
 
 /// How old the heartbeat of the ledger may be.
 const HEARTBEAT: Duration = Duration::from_secs(60);
+
+/// A watch that is back shows what was missed in the moments after its first answer.
+const CATCHING_UP: Duration = Duration::from_secs(10);
+
+/// A time in which a watch was broken.
+#[derive(Clone, Copy, Debug)]
+struct Blind {
+    /// Since when it was.
+    since: Time,
+    /// When all has been seen again; `None` while it is broken.
+    until: Option<Time>,
+}
 
 /// What an observation led to.
 #[derive(Debug, Default, PartialEq)]
@@ -98,6 +111,7 @@ impl Engine {
             own,
             synced: false,
             health: Health::default(),
+            blind: None,
             at: None,
             named: BTreeSet::new(),
         };
@@ -176,7 +190,10 @@ impl Engine {
     /// Decides anew what is due at `now`, though nothing was observed.
     pub fn tick(&mut self, now: Time) -> Outcome {
         let mut outcome = Outcome::default();
-        self.reconsider(now, &mut outcome);
+        // What is not seen to move has not stopped: while a watch is broken, time alone brings no conclusion.
+        if self.seen(now) == now {
+            self.reconsider(now, &mut outcome);
+        }
         outcome
     }
 
@@ -252,7 +269,12 @@ impl Engine {
     /// When [`Engine::tick`] or [`Engine::due`] has something to do.
     pub fn next_deadline(&self) -> Option<Time> {
         let due = if self.synced { self.due_again } else { None };
-        self.deadlines.first().map(|(at, _)| *at).into_iter().chain(due).min()
+        let first = self.deadlines.first().map(|(at, _)| *at);
+        let concluding = match self.blind {
+            None => first,
+            Some(Blind { until, .. }) => first.zip(until).map(|(at, until)| at.max(until)),
+        };
+        concluding.into_iter().chain(due).min()
     }
 
     /// Whether everything that was there at the start has been seen.
@@ -349,6 +371,7 @@ impl Engine {
     fn conclude_provider(&mut self, key: &Key, now: Time) -> bool {
         let provider = self.store.provider(key).cloned();
         let plans = self.store.plans_using(key);
+        let now = self.seen(now);
         let evaluated = self.alerts.provider(key, provider.as_deref().map(|provider| (provider, plans)), now);
         self.set_deadline(&Scope::Provider(key.clone()), evaluated.again);
         match provider {
@@ -362,7 +385,7 @@ impl Engine {
     fn conclude(&mut self, key: &Key, now: Time, outcome: &mut Outcome) -> bool {
         let scope = Scope::Plan(key.clone());
         let state = self.store.plan(key).cloned();
-        let evaluated = self.alerts.plan(key, state.as_deref(), now);
+        let evaluated = self.alerts.plan(key, state.as_deref(), self.seen(now));
         let before = self.decisions.get(key).copied();
         let Some(state) = state else {
             self.set_deadline(&scope, None);
@@ -384,6 +407,14 @@ impl Engine {
         evaluated.changed
     }
 
+    /// The time up to which everything has been seen, as far as the watches say.
+    fn seen(&self, now: Time) -> Time {
+        match self.blind {
+            Some(Blind { since, until }) if until.is_none_or(|until| until > now) => since.min(now),
+            Some(_) | None => now,
+        }
+    }
+
     /// A report of a watch: counted, and told when it is news.
     fn take_report(&mut self, watch: WatchId, report: Report, at: Time, outcome: &mut Outcome) {
         self.own.count_report(&watch, &report);
@@ -399,6 +430,14 @@ impl Engine {
         if self.health.report(watch, report, at) {
             outcome.watches.push(said);
         }
+        self.blind = match (self.health.blind_since(), self.blind) {
+            (Some(since), before) => {
+                Some(Blind { since: before.map_or(since, |before| before.since.min(since)), until: None })
+            }
+            (None, Some(Blind { since, until: None })) => Some(Blind { since, until: Some(at.plus(CATCHING_UP)) }),
+            (None, Some(Blind { until: Some(until), .. })) if until <= at => None,
+            (None, blind) => blind,
+        };
     }
 
     /// How long after the newest time in a plan it was seen, once everything has been listed.

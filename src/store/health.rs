@@ -117,6 +117,11 @@ impl Health {
         self.0.iter()
     }
 
+    /// Since when a watch does not work, if one does not: what has happened since may not have been seen.
+    pub fn blind_since(&self) -> Option<Time> {
+        self.0.values().filter_map(|health| health.broken.as_ref()).map(|broken| broken.since).min()
+    }
+
     /// Whether what is known can be relied upon at `now`: no watch has been broken for longer than `patience`.
     pub fn is_fresh(&self, now: Time, patience: Duration) -> bool {
         let stale = |health: &WatchHealth| health.broken.as_ref().is_some_and(|broken| now.since(broken.since) > patience);

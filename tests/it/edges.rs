@@ -11,7 +11,7 @@ use mtv_sentinel::forklift::{Decoded, Object};
 use mtv_sentinel::ledger::{Account, Head, LIMIT, Stored, encode, part_of, recover, split};
 use mtv_sentinel::metrics::Own;
 use mtv_sentinel::plan::{Key, Kind};
-use mtv_sentinel::store::Store;
+use mtv_sentinel::store::{Report, Store, Trouble, WatchId};
 use mtv_sentinel::watch::{Observation, Seen};
 use serde_json::json;
 use std::sync::Arc;
@@ -167,6 +167,35 @@ fn a_copy_that_moves_is_not_stalled_because_the_program_started_again() {
     assert_eq!(desk.at(152.0).told(), [""; 0]);
     let told = desk.at(154.0).told();
     assert!(matches!(&told[..], [one] if one.starts_with("log firing p PlanStalled/0: ")), "{told:?}");
+}
+
+#[test]
+fn nothing_is_stalled_because_the_api_server_is_not_reached() {
+    let mut engine = Engine::new(&load("notify: {group_wait: 0s}").unwrap(), Arc::new(Own::new("test", "test")));
+    let running = plan(json!({"status": {"conditions": ["Executing"], "migration": {"started": 1,
+        "history": [{"conditions": ["Executing"], "migration": {"uid": "run-1"}}], "vms": [{"id": "vm-1", "started": 1}]}}}));
+    let watch = || WatchId { kind: Kind::Plan, namespace: "".into() };
+    for (at, what) in [
+        (1.0, Seen::Applied(Box::new(Decoded { object: running, issues: Default::default() }))),
+        (1.0, Seen::Report(watch(), Report::Listed)),
+        (1.0, Seen::Synced),
+        (2.0, Seen::Report(watch(), Report::Broken(Trouble::Connection, "refused".to_owned()))),
+    ] {
+        engine.observe(Observation { at: minute(at), what });
+        engine.due(minute(at));
+    }
+    engine.tick(minute(90.0));
+    assert_eq!(engine.due(minute(90.0)), []);
+    assert!(engine.next_deadline().is_none_or(|at| at > minute(90.0)), "it would look again and again");
+    // It is back, and has nothing new to say: now it is known that nothing has moved.
+    engine.observe(Observation { at: minute(91.0), what: Seen::Report(watch(), Report::Contact) });
+    engine.tick(minute(91.0));
+    assert_eq!(engine.due(minute(91.0)), [], "what was missed comes after its first answer");
+    let caught_up = minute(91.0).plus(std::time::Duration::from_secs(10));
+    assert_eq!(engine.next_deadline(), Some(caught_up));
+    engine.tick(caught_up);
+    let told = engine.due(caught_up);
+    assert!(matches!(&told[..], [one] if one.message.rule == "PlanStalled"), "{told:?}");
 }
 
 #[test]
