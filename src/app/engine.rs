@@ -13,7 +13,7 @@ use crate::http::View;
 use crate::ledger::{Account, Recovered};
 use crate::message::{Message, Notification};
 use crate::metrics::{Cache, Own, PlanContext};
-use crate::plan::{Event, Key, Kind, Time};
+use crate::plan::{Event, Key, Kind, Text, Time};
 use crate::policy::{self, Decision, Policy};
 use crate::store::{Changes, Health, Report, Store, WatchId};
 use crate::watch::{Observation, Seen};
@@ -257,6 +257,11 @@ impl Engine {
         let told = self.dispatch.told();
         told.conversations.values().any(|told| told.sending.is_some())
             || told.reported.values().any(|reported| reported.sending.is_some())
+    }
+
+    /// Takes what a receiver calls a conversation. Followed by what became of the notification that it was told by.
+    pub fn name_conversation(&mut self, receiver: &Receiver, topic: &Topic, remote: Text) {
+        self.dispatch.name(receiver, topic, remote);
     }
 
     /// Takes what became of a notification.

@@ -301,7 +301,7 @@ async fn run_loop(
             1.. = done.recv_many(&mut ended, QUEUE) => {
                 for done in ended.drain(..) {
                     if let Some(now) = clock.now() {
-                        engine.record(&done.receiver, &done.topic, receivers::outcome(done.verdict, done.pause, now), now);
+                        receivers::record(&mut engine, done, now);
                     }
                 }
             }
@@ -316,7 +316,7 @@ async fn run_loop(
     while engine.is_sending() {
         let Ok(Some(done)) = tokio::time::timeout_at(last, done.recv()).await else { break };
         if let Some(now) = clock.now() {
-            engine.record(&done.receiver, &done.topic, receivers::outcome(done.verdict, done.pause, now), now);
+            receivers::record(&mut engine, done, now);
             outputs.save(&mut engine, now, Vec::new());
         }
     }

@@ -2,12 +2,12 @@
 //!
 //! Called by `app` when it builds the daemon, by the loop, and by `cli` to try a receiver.
 
-use super::{COMMIT, VERSION};
+use super::{COMMIT, Engine, VERSION};
 use crate::config::{Config, ReceiverConfig, check_url};
 use crate::dispatch::{Outcome, Receiver};
 use crate::message::Notification;
 use crate::metrics::Own;
-use crate::notify::{Notifier, Target, Verdict, Webhook};
+use crate::notify::{Done, Notifier, Target, Verdict, Webhook};
 use crate::plan::Time;
 use crate::watch::Clock;
 use anyhow::Context;
@@ -17,8 +17,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
+/// Tells the engine what became of a notification.
+pub(super) fn record(engine: &mut Engine, done: Done, now: Time) {
+    let Done { receiver, topic, verdict, remote, pause } = done;
+    if let Some(remote) = remote {
+        engine.name_conversation(&receiver, &topic, remote);
+    }
+    engine.record(&receiver, &topic, outcome(verdict, pause, now), now);
+}
+
 /// What became of a notification, in the terms and by the clock of the loop.
-pub(super) fn outcome(verdict: Verdict, pause: Duration, now: Time) -> Outcome {
+fn outcome(verdict: Verdict, pause: Duration, now: Time) -> Outcome {
     // Whole seconds: a pause of less than one is none.
     let again = now.plus(pause.max(Duration::from_secs(1)));
     match verdict {

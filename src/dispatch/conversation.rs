@@ -68,6 +68,9 @@ pub struct Conversation {
     pub threads: BTreeSet<ThreadId>,
     /// Of something that is told once, as it stood: what that is.
     pub once: Option<Box<Intent>>,
+    /// What the receiver calls it, such as the id of the message that grows; empty if it has no name there. Only the receiver
+    /// understands it.
+    pub remote: Text,
 }
 
 /// How the alerts of a conversation stand now.
@@ -315,6 +318,7 @@ impl Conversation {
         self.perhaps = AlertSet::default();
         self.threads = BTreeSet::new();
         self.once = None;
+        self.remote = Text::new();
     }
 
     /// Begins another episode, if it was closed.

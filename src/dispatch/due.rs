@@ -117,6 +117,13 @@ impl Dispatch {
         untold.map(|member| member.alert.fires).min().into_iter().chain([now.minus(LAG)]).min().unwrap_or(now)
     }
 
+    /// Takes what a receiver calls a conversation: to be given to it with whatever is sent in it.
+    pub fn name(&mut self, receiver: &Receiver, topic: &Topic, remote: Text) {
+        if let Some(conversation) = self.told.conversations.get_mut(&(receiver.clone(), topic.clone())) {
+            conversation.remote = remote;
+        }
+    }
+
     /// Takes what became of a send.
     pub fn record(&mut self, receiver: &Receiver, topic: &Topic, outcome: Outcome, now: Time) {
         if let (Topic::Campaign(_), Some(reported)) = (topic, self.told.reported.get_mut(receiver)) {
@@ -161,7 +168,8 @@ fn begin(
         return None;
     };
     let (receiver, topic, others, episode) = (receiver.clone(), topic.clone(), alerts.collect(), conversation.episode);
-    Some(Send { receiver, topic, episode, turn, is_repeat, alert, others, ended })
+    let remote = conversation.remote.clone();
+    Some(Send { receiver, topic, episode, turn, is_repeat, remote, alert, others, ended })
 }
 
 /// Goes on with the conversations that there are.

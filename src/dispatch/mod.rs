@@ -31,6 +31,7 @@ pub use route::{Route, Routing, Selection, Standing, Storm, Timing};
 pub use thread::{ThreadId, Topic};
 
 use crate::alert::{Alert, list};
+use crate::plan::Text;
 
 closed_enum! {
     /// What a notification says of its topic.
@@ -61,6 +62,8 @@ pub struct Send {
     pub turn: Turn,
     /// Whether the receiver may know it already: it is not known what became of the last one.
     pub is_repeat: bool,
+    /// What the receiver calls the conversation; empty if it has no name there.
+    pub remote: Text,
     /// The alert that says the most.
     pub alert: Alert,
     /// The others, the worst first. At the end these two are what was told last.

@@ -68,6 +68,8 @@ struct ConversationForm {
     threads: Vec<ThreadForm>,
     #[serde(skip_serializing_if = "is_default")]
     once: Option<IntentForm>,
+    #[serde(skip_serializing_if = "is_default")]
+    remote: Text,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -340,6 +342,7 @@ fn from_conversation(receiver: &Text, topic: &Topic, told: &Conversation, reason
         closed: told.closed,
         threads: told.threads.iter().map(from_thread).collect(),
         once: told.once.as_ref().map(|intent| from_intent(intent, reason)),
+        remote: told.remote.clone(),
     }
 }
 
@@ -360,6 +363,7 @@ fn to_conversation(form: ConversationForm) -> Result<((Text, Topic), Conversatio
         closed: form.closed,
         threads: form.threads.into_iter().map(to_thread).collect::<BTreeSet<_>>(),
         once: form.once.map(to_intent).transpose()?.map(Box::new),
+        remote: form.remote,
     };
     Ok(((form.receiver, to_topic(form.topic)?), told))
 }

@@ -113,6 +113,9 @@ fn join(whole: &mut BTreeMap<(Receiver, Topic), Conversation>, key: (Receiver, T
     other.failures = other.failures.max(piece.failures);
     other.closed &= piece.closed;
     other.threads.extend(piece.threads);
+    if other.remote.is_empty() {
+        other.remote = piece.remote;
+    }
     other.sending = join_intents(other.sending.take(), piece.sending);
     other.once = join_intents(other.once.take().map(|once| *once), piece.once.map(|once| *once)).map(Box::new);
 }

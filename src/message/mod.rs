@@ -21,7 +21,7 @@ pub use template::Template;
 
 use crate::alert::{Alert, Severity};
 use crate::dispatch::{CampaignReport, Receiver, Send, Topic, Turn};
-use crate::plan::{PlanState, Provider, Time};
+use crate::plan::{PlanState, Provider, Text, Time};
 use serde::{Serialize, Serializer};
 
 /// Characters of a title: what mail, PagerDuty and a phone show in one piece.
@@ -64,6 +64,8 @@ pub struct Notification {
     pub topic: Topic,
     /// How often the topic was resolved and began again before. Topic and episode name one incident.
     pub episode: u32,
+    /// What the receiver calls the conversation; empty if it has no name there.
+    pub remote: Text,
     /// The alerts that it tells of, the worst first; none in a report.
     pub alerts: Vec<Alert>,
     /// How it reads.
@@ -73,14 +75,16 @@ pub struct Notification {
 impl Notification {
     /// What `dispatch` wants to be sent, in these words.
     pub fn of(send: Send, message: Message) -> Self {
-        let Send { receiver, topic, episode, alert, others, .. } = send;
-        Self { receiver, topic, episode, alerts: std::iter::once(alert).chain(others).collect(), message }
+        let Send { receiver, topic, episode, remote, alert, others, .. } = send;
+        let alerts = std::iter::once(alert).chain(others).collect();
+        Self { receiver, topic, episode, remote, alerts, message }
     }
 
     /// A report, in these words.
     pub fn of_report(report: CampaignReport, message: Message) -> Self {
         let CampaignReport { receiver, at, .. } = report;
-        Self { receiver, topic: Topic::Campaign(at), episode: 0, alerts: Vec::new(), message }
+        let (topic, remote) = (Topic::Campaign(at), Text::new());
+        Self { receiver, topic, episode: 0, remote, alerts: Vec::new(), message }
     }
 }
 

@@ -13,7 +13,7 @@ pub use webhook::Webhook;
 use crate::dispatch::{Receiver, Topic};
 use crate::message::Notification;
 use crate::metrics::Own;
-use crate::plan::Time;
+use crate::plan::{Text, Time};
 use anyhow::Context;
 use backoff::Backoff;
 use std::collections::BTreeMap;
@@ -59,6 +59,21 @@ impl Verdict {
     }
 }
 
+/// What a receiver says of an attempt to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// What became of it.
+    pub verdict: Verdict,
+    /// What the receiver calls the conversation from now on, if it says so.
+    pub remote: Option<Text>,
+}
+
+impl From<Verdict> for Receipt {
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, remote: None }
+    }
+}
+
 /// What became of a notification.
 #[derive(Debug)]
 pub struct Done {
@@ -68,6 +83,8 @@ pub struct Done {
     pub topic: Topic,
     /// That.
     pub verdict: Verdict,
+    /// What the receiver calls the conversation from now on, if it says so.
+    pub remote: Option<Text>,
     /// How long to wait before it is tried again.
     pub pause: Duration,
 }
@@ -94,13 +111,13 @@ impl Sender {
         }
     }
 
-    async fn send(&self, notification: &Notification, now: Time) -> Verdict {
+    async fn send(&self, notification: &Notification, now: Time) -> Receipt {
         match self {
             Self::Log => {
                 log::send(notification);
-                Verdict::Delivered
+                Verdict::Delivered.into()
             }
-            Self::Webhook(webhook) => webhook.send(notification, now).await,
+            Self::Webhook(webhook) => webhook.send(notification, now).await.into(),
         }
     }
 }
@@ -156,14 +173,14 @@ async fn work(
     done: mpsc::UnboundedSender<Done>,
 ) {
     let mut backoff = Backoff::default();
-    let mut under_way: JoinSet<(Notification, Verdict)> = JoinSet::new();
+    let mut under_way: JoinSet<(Notification, Receipt)> = JoinSet::new();
     let mut alone_until: Option<Instant> = None;
     loop {
         tokio::select! {
             Some(ended) = under_way.join_next(), if !under_way.is_empty() => {
-                if let Ok((notification, verdict)) = ended {
-                    let is_busy = matches!(verdict, Verdict::NotSent(..));
-                    let pause = finish(notification, verdict, &mut backoff, &own, &done);
+                if let Ok((notification, receipt)) = ended {
+                    let is_busy = matches!(receipt.verdict, Verdict::NotSent(..));
+                    let pause = finish(notification, receipt, &mut backoff, &own, &done);
                     alone_until = is_busy.then(|| Instant::now() + pause);
                 }
             }
@@ -173,21 +190,21 @@ async fn work(
                 if let Some(pause) = left.filter(|left| !left.is_zero()) {
                     let Notification { receiver, topic, .. } = notification;
                     let verdict = Verdict::NotSent(None, "it is left alone".to_owned());
-                    let _ = done.send(Done { receiver, topic, verdict, pause });
+                    let _ = done.send(Done { receiver, topic, verdict, remote: None, pause });
                     continue;
                 }
                 let sender = Arc::clone(&sender);
                 let now = now();
                 under_way.spawn(async move {
-                    let verdict = sender.send(&notification, now).await;
-                    (notification, verdict)
+                    let receipt = sender.send(&notification, now).await;
+                    (notification, receipt)
                 });
             }
         }
     }
     while let Some(ended) = under_way.join_next().await {
-        if let Ok((notification, verdict)) = ended {
-            let _ = finish(notification, verdict, &mut backoff, &own, &done);
+        if let Ok((notification, receipt)) = ended {
+            let _ = finish(notification, receipt, &mut backoff, &own, &done);
         }
     }
 }
@@ -195,12 +212,13 @@ async fn work(
 /// Counts and answers what became of a notification; how long the receiver is to be left alone.
 fn finish(
     notification: Notification,
-    verdict: Verdict,
+    receipt: Receipt,
     backoff: &mut Backoff,
     own: &Own,
     done: &mpsc::UnboundedSender<Done>,
 ) -> Duration {
     let Notification { receiver, topic, message, .. } = notification;
+    let Receipt { verdict, remote } = receipt;
     if let Some(why) = &message.fallback {
         tracing::warn!(%receiver, "{why}; the built-in text is sent");
         own.count_template_failure();
@@ -220,6 +238,6 @@ fn finish(
     }
     own.count_delivery(&receiver, verdict.as_str());
     // The loop is gone only when the program stops.
-    let _ = done.send(Done { receiver, topic, verdict, pause });
+    let _ = done.send(Done { receiver, topic, verdict, remote, pause });
     pause
 }

@@ -67,6 +67,26 @@ fn nothing_is_told_of_a_thread_while_a_message_of_it_is_under_way() {
 }
 
 #[test]
+fn the_name_that_a_receiver_gives_a_conversation_comes_with_all_that_is_sent_in_it_and_ends_with_it() {
+    let mut desk = desk();
+    desk.at(1.0).apply(attempt("plan", &["vm-1"], &["Executing"]));
+    let first = desk.due().sends.remove(0);
+    assert_eq!(first.remote, "");
+    desk.dispatch.name(&first.receiver, &first.topic, "C1/17.5".into());
+    desk.record(&first, Outcome::Delivered);
+    let (kept, routing) = (desk.kept(), one_receiver());
+    desk.restart(kept, routing, &|_| None);
+    desk.apply(failed("plan"));
+    assert_eq!(desk.ending(&Outcome::Delivered)[0].remote, "C1/17.5", "also after a restart");
+    desk.at(2.0).apply(attempt("plan", &[], &["Succeeded"]));
+    let end = desk.ending(&Outcome::Delivered).remove(0);
+    assert_eq!((end.turn.as_str(), end.remote.as_str()), ("resolved", "C1/17.5"));
+    desk.at(3.0).apply(failed("plan"));
+    let anew = desk.ending(&Outcome::Delivered).remove(0);
+    assert_eq!((anew.episode, anew.remote.as_str()), (1, ""), "what begins anew is another one");
+}
+
+#[test]
 fn what_ended_before_anything_arrived_sends_nothing_and_what_may_have_arrived_is_resolved() {
     for (outcome, told) in [(Outcome::Failed(minute(3.0)), vec![]), (Outcome::Unknown(minute(3.0)), vec![RESOLVED])] {
         let mut desk = desk();

@@ -96,6 +96,7 @@ fn conversation() -> impl Strategy<Value = Conversation> {
                 closed,
                 threads: threads.iter().map(ThreadId::of).collect(),
                 once: once.map(Box::new),
+                remote: if episode % 2 == 0 { "C1/1.5".into() } else { "".into() },
             }
         },
     )

@@ -118,7 +118,17 @@ fn alert(rule_name: &'static str, uid: &str, attempt: usize, reason: &str) -> Al
 
 fn send(alert: Alert, turn: Turn) -> Send {
     let topic = Topic::Thread(ThreadId::of(&alert.id));
-    Send { receiver: "log".into(), topic, episode: 0, turn, is_repeat: false, alert, others: Vec::new(), ended: Vec::new() }
+    Send {
+        receiver: "log".into(),
+        topic,
+        episode: 0,
+        turn,
+        is_repeat: false,
+        remote: "".into(),
+        alert,
+        others: Vec::new(),
+        ended: Vec::new(),
+    }
 }
 
 #[test]
