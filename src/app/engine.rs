@@ -4,16 +4,17 @@
 //! Owned by the loop in `app`; `cli` uses it for `render`. It owns the store, the alerts, what was told, the decisions and the
 //! rendered lines. Everything is computed from the current objects; nothing is queued in it.
 
+use super::telling::{Answer, Known, Telling};
 use crate::alert::{AlertState, Alerts, RULES, Scope};
 use crate::archive::Decided;
 use crate::config::Config;
-use crate::dispatch::{Began, CampaignReport, Dispatch, Outcome as Delivery, Receiver, Routing, Send, Told, Topic};
+use crate::dispatch::Began;
 use crate::forklift::{Issue, Object};
 use crate::http::View;
 use crate::ledger::{Account, Recovered};
-use crate::message::{Message, Notification};
-use crate::metrics::{Cache, Own, PlanContext};
-use crate::plan::{Event, Key, Kind, Text, Time};
+use crate::message::Notification;
+use crate::metrics::{Cache, Exposition, Own, PlanContext};
+use crate::plan::{Event, Key, Kind, Time};
 use crate::policy::{self, Decision, Policy};
 use crate::store::{Changes, Health, Report, Store, WatchId};
 use crate::watch::{Observation, Seen};
@@ -25,17 +26,9 @@ use std::time::Duration;
 pub struct Engine {
     store: Store,
     alerts: Alerts,
-    dispatch: Dispatch,
-    /// What the ledger knew at the start.
-    recovered: Recovered,
-    /// Whether the account has changed since it was last saved, and when that was.
-    to_save: bool,
-    saved: Option<Time>,
-    routing: Routing,
-    /// When to ask again what is due, though nothing changes.
-    due_again: Option<Time>,
-    /// Whether something has changed that may be due to be told.
-    is_news: bool,
+    telling: Telling,
+    /// Whether series about plans are served; another replica may do that.
+    exports: bool,
     policy: Option<Policy>,
     decisions: imbl::OrdMap<Key, Decision>,
     /// When to conclude again about something that does not change.
@@ -45,7 +38,6 @@ pub struct Engine {
     cache: Cache,
     shown_labels: Vec<(String, String)>,
     alert_settings: crate::alert::Settings,
-    messages: crate::message::Settings,
     own: Arc<Own>,
     synced: bool,
     health: Health,
@@ -54,9 +46,6 @@ pub struct Engine {
     /// Oddities that were named already: each is named once.
     named: BTreeSet<String>,
 }
-
-/// How old the heartbeat of the ledger may be.
-const HEARTBEAT: Duration = Duration::from_secs(60);
 
 /// A watch that is back shows what was missed in the moments after its first answer.
 const CATCHING_UP: Duration = Duration::from_secs(10);
@@ -89,17 +78,11 @@ impl Engine {
     /// An engine that has seen nothing.
     pub fn new(config: &Config, own: Arc<Own>) -> Self {
         let alert_settings = config.alerts.settings();
-        let routing = config.notify.routing(&config.alerts, &config.kubernetes);
         let engine = Self {
             store: Store::default(),
             alerts: Alerts::new(alert_settings.clone()),
-            dispatch: Dispatch::new(routing.clone(), Told::default()),
-            recovered: Recovered::default(),
-            to_save: false,
-            saved: None,
-            routing,
-            due_again: None,
-            is_news: false,
+            telling: Telling::new(config),
+            exports: true,
             policy: config.archive.policy(),
             decisions: imbl::OrdMap::new(),
             deadlines: BTreeSet::new(),
@@ -107,7 +90,6 @@ impl Engine {
             cache: Cache::default(),
             shown_labels: config.metrics.shown_labels(),
             alert_settings,
-            messages: config.message.settings(&config.general.cluster),
             own,
             synced: false,
             health: Health::default(),
@@ -116,7 +98,7 @@ impl Engine {
             named: BTreeSet::new(),
         };
         engine.count_alerts();
-        for receiver in &engine.routing.receivers {
+        for receiver in engine.telling.receivers() {
             engine.own.start_notifications(receiver);
         }
         engine
@@ -163,14 +145,7 @@ impl Engine {
             Seen::Synced => {
                 if !self.synced {
                     self.synced = true;
-                    let store = &self.store;
-                    self.alerts.keep(|scope| match scope {
-                        Scope::Plan(key) => store.plan(key).is_some(),
-                        Scope::Provider(key) => store.provider(key).is_some(),
-                    });
-                    outcome.began = Some(self.dispatch.begin(&self.alerts, store, &|uid| self.recovered.lost(uid), at));
-                    self.to_save = true;
-                    self.is_news = true;
+                    self.begin(at, &mut outcome);
                 }
                 Changes::default()
             }
@@ -197,83 +172,85 @@ impl Engine {
         outcome
     }
 
-    /// Goes on from what the ledger knows. Called before anything is observed.
-    pub fn resume(&mut self, recovered: Recovered) {
-        self.alerts.remember(recovered.account.memory.clone());
-        self.dispatch = Dispatch::new(self.routing.clone(), recovered.account.told.clone());
-        self.recovered = recovered;
+    /// Takes office, and goes on from what the ledger knows. Before anything was observed or at any time after it.
+    pub fn take_office(&mut self, term: u64, mut recovered: Recovered, now: Option<Time>) -> Outcome {
+        let mut outcome = Outcome::default();
+        // What was seen here and nobody wrote down is known all the same.
+        let mut memory = self.alerts.memory().clone();
+        for (scope, kept) in std::mem::take(&mut recovered.account.memory) {
+            let own = memory.entry(scope).or_default();
+            own.seen.extend(kept.seen);
+            own.fired.extend(kept.fired);
+        }
+        self.alerts.remember(memory);
+        self.telling.take_office(term, recovered);
+        if let (true, Some(now)) = (self.synced, now) {
+            let snapshot = self.store.snapshot();
+            let plans = snapshot.plans.keys().cloned().map(Scope::Plan);
+            let providers = snapshot.providers.keys().cloned().map(Scope::Provider);
+            self.conclude_all(plans.chain(providers).collect(), now, &mut outcome);
+            self.begin(now, &mut outcome);
+        }
+        outcome
     }
 
-    /// The account and its heartbeat, if there is something to save: a change, or a heartbeat that is due.
+    /// Tells nothing from now on: another replica does, or nobody holds the lease.
+    pub fn leave_office(&mut self) {
+        self.telling.leave_office();
+    }
+
+    /// Whether to serve series about plans.
+    pub fn set_exports(&mut self, exports: bool) {
+        self.exports = exports;
+    }
+
+    /// Everything that is there has been seen.
+    fn begin(&mut self, at: Time, outcome: &mut Outcome) {
+        let store = &self.store;
+        self.alerts.keep(|scope| match scope {
+            Scope::Plan(key) => store.plan(key).is_some(),
+            Scope::Provider(key) => store.provider(key).is_some(),
+        });
+        let (telling, known) = self.split();
+        outcome.began = telling.begin(known, at);
+    }
+
+    fn split(&mut self) -> (&mut Telling, Known<'_>) {
+        let is_candidate = |decision: &&Decision| matches!(decision, Decision::Archive(_));
+        let candidates = self.policy.as_ref().map(|_| self.decisions.values().filter(is_candidate).count());
+        (&mut self.telling, Known { alerts: &self.alerts, store: &self.store, candidates })
+    }
+
+    /// The account and its heartbeat, if there is something to save.
     pub fn save(&mut self, now: Time) -> Option<(Account, Time)> {
-        let is_old = self.saved.is_none_or(|saved| now.since(saved) >= HEARTBEAT);
-        if !self.synced || !(self.to_save || is_old) {
-            return None;
-        }
-        (self.to_save, self.saved) = (false, Some(now));
         // What a watch that does not work has not shown may have fired.
         let seen = self.health.watches().filter_map(|(_, health)| health.last_contact).chain([now]).min().unwrap_or(now);
-        let beat = self.dispatch.told_until(&self.alerts, &self.store, seen);
-        Some((Account { told: self.dispatch.told().clone(), memory: self.alerts.memory().clone() }, beat))
+        let (telling, known) = self.split();
+        telling.save(known, seen, now)
     }
 
     /// What is due to be told now. The caller owes an outcome for each, through [`Engine::record`].
     pub fn due(&mut self, now: Time) -> Vec<Notification> {
-        let is_time = self.due_again.is_some_and(|at| at <= now);
-        if !self.synced || !(self.is_news || is_time) {
+        if !self.synced {
             return Vec::new();
         }
-        let due = self.dispatch.due(&self.alerts, &self.store, now);
-        self.is_news = false;
-        self.due_again = due.again;
-        self.to_save |= !due.sends.is_empty() || !due.reports.is_empty();
-        let sends = due.sends.into_iter().map(|send| self.word(send, now));
-        sends.chain(due.reports.into_iter().map(|report| self.word_report(report, now))).collect()
-    }
-
-    /// Puts a report into words, by how all plans stand now.
-    fn word_report(&self, report: CampaignReport, now: Time) -> Notification {
-        let snapshot = self.store.snapshot();
-        let is_candidate = |decision: &&Decision| matches!(decision, Decision::Archive(_));
-        let candidates = self.policy.as_ref().map(|_| self.decisions.values().filter(is_candidate).count());
-        let plans = snapshot.plans.values().map(|state| &**state);
-        let message = Message::of_campaign(&report, plans, candidates, &self.messages, now);
-        Notification::of_report(report, message)
-    }
-
-    /// Puts a send into words, by what is known of its object now.
-    fn word(&self, send: Send, now: Time) -> Notification {
-        let (plan, provider) = match &send.alert.scope {
-            Scope::Plan(key) => (self.store.plan(key), None),
-            Scope::Provider(key) => (None, self.store.provider(key)),
-        };
-        let message =
-            Message::of(&send, plan.map(|plan| &**plan), provider.map(|provider| &**provider), &self.messages, now);
-        Notification::of(send, message)
+        let (telling, known) = self.split();
+        telling.due(known, now)
     }
 
     /// Whether the outcome of something is not known yet.
     pub fn is_sending(&self) -> bool {
-        let told = self.dispatch.told();
-        told.conversations.values().any(|told| told.sending.is_some())
-            || told.reported.values().any(|reported| reported.sending.is_some())
-    }
-
-    /// Takes what a receiver calls a conversation. Followed by what became of the notification that it was told by.
-    pub fn name_conversation(&mut self, receiver: &Receiver, topic: &Topic, remote: Text) {
-        self.dispatch.name(receiver, topic, remote);
+        self.telling.is_sending()
     }
 
     /// Takes what became of a notification.
-    pub fn record(&mut self, receiver: &Receiver, topic: &Topic, delivery: Delivery, now: Time) {
-        self.dispatch.record(receiver, topic, delivery, now);
-        self.is_news = true;
-        self.to_save = true;
+    pub fn record(&mut self, answer: Answer<'_>, now: Time) {
+        self.telling.record(answer, now);
     }
 
     /// When [`Engine::tick`] or [`Engine::due`] has something to do.
     pub fn next_deadline(&self) -> Option<Time> {
-        let due = if self.synced { self.due_again } else { None };
+        let due = if self.synced { self.telling.next_deadline() } else { None };
         let first = self.deadlines.first().map(|(at, _)| *at);
         let concluding = match self.blind {
             None => first,
@@ -290,7 +267,7 @@ impl Engine {
     /// A consistent view for readers.
     pub fn view(&self) -> View {
         let snapshot = self.store.snapshot();
-        let exposition = self.cache.exposition();
+        let exposition = if self.exports { self.cache.exposition() } else { Exposition::default() };
         for (kind, number) in [
             (Kind::Plan, snapshot.plans.len()),
             (Kind::Migration, snapshot.migrations),
@@ -316,8 +293,7 @@ impl Engine {
     fn restart(&mut self) {
         self.store = Store::default();
         self.alerts = Alerts::new(self.alert_settings.clone());
-        self.dispatch = Dispatch::new(self.routing.clone(), Told::default());
-        self.due_again = None;
+        self.telling.restart();
         self.decisions = imbl::OrdMap::new();
         self.deadlines.clear();
         self.deadline_of.clear();
@@ -353,12 +329,13 @@ impl Engine {
                 Scope::Provider(key) => self.conclude_provider(key, now),
             };
             // A mute or a label by which a route chooses may have changed, though no alert has.
-            self.is_news |= self.alerts.has(&scope);
+            if self.alerts.has(&scope) {
+                self.telling.changed(false);
+            }
         }
         if alerts_changed {
             self.count_alerts();
-            self.is_news = true;
-            self.to_save = true;
+            self.telling.changed(true);
         }
     }
 

@@ -7,11 +7,13 @@ mod engine;
 mod journal;
 mod once;
 mod receivers;
+mod telling;
 
 pub use engine::{Engine, Outcome};
 pub use journal::{Journal, Log};
 pub use once::{Once, once};
 pub use receivers::try_receiver;
+pub use telling::Answer;
 
 use crate::archive;
 use crate::config::{Config, Source};
@@ -221,7 +223,7 @@ fn open_ledger(path: &std::path::Path, config: &Config, engine: &mut Engine) -> 
     }
     let parts = u16::try_from(config.ledger.parts.0).unwrap_or(u16::MAX);
     let keeper = Keeper::new(folder, parts, recovered.epoch + 1);
-    engine.resume(recovered);
+    engine.take_office(0, recovered, None);
     Ok(keeper)
 }
 

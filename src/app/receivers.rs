@@ -2,7 +2,7 @@
 //!
 //! Called by `app` when it builds the daemon, by the loop, and by `cli` to try a receiver.
 
-use super::{COMMIT, Engine, VERSION};
+use super::{Answer, COMMIT, Engine, VERSION};
 use crate::config::{Config, ReceiverConfig, check_url};
 use crate::dispatch::{Outcome, Receiver};
 use crate::message::Notification;
@@ -19,11 +19,9 @@ use tokio::sync::mpsc;
 
 /// Tells the engine what became of a notification.
 pub(super) fn record(engine: &mut Engine, done: Done, now: Time) {
-    let Done { receiver, topic, verdict, remote, pause } = done;
-    if let Some(remote) = remote {
-        engine.name_conversation(&receiver, &topic, remote);
-    }
-    engine.record(&receiver, &topic, outcome(verdict, pause, now), now);
+    let Done { receiver, topic, term, verdict, remote, pause } = done;
+    let outcome = outcome(verdict, pause, now);
+    engine.record(Answer { term, receiver: &receiver, topic: &topic, remote, outcome }, now);
 }
 
 /// What became of a notification, in the terms and by the clock of the loop.

@@ -66,6 +66,8 @@ pub struct Notification {
     pub episode: u32,
     /// What the receiver calls the conversation; empty if it has no name there.
     pub remote: Text,
+    /// In which term of office it was decided: the account of another one knows nothing of it.
+    pub term: u64,
     /// The alerts that it tells of, the worst first; none in a report.
     pub alerts: Vec<Alert>,
     /// How it reads.
@@ -77,14 +79,14 @@ impl Notification {
     pub fn of(send: Send, message: Message) -> Self {
         let Send { receiver, topic, episode, remote, alert, others, .. } = send;
         let alerts = std::iter::once(alert).chain(others).collect();
-        Self { receiver, topic, episode, remote, alerts, message }
+        Self { receiver, topic, episode, remote, term: 0, alerts, message }
     }
 
     /// A report, in these words.
     pub fn of_report(report: CampaignReport, message: Message) -> Self {
         let CampaignReport { receiver, at, .. } = report;
         let (topic, remote) = (Topic::Campaign(at), Text::new());
-        Self { receiver, topic, episode: 0, remote, alerts: Vec::new(), message }
+        Self { receiver, topic, episode: 0, remote, term: 0, alerts: Vec::new(), message }
     }
 }
 

@@ -81,6 +81,8 @@ pub struct Done {
     pub receiver: Receiver,
     /// About this.
     pub topic: Topic,
+    /// In which term of office it was decided.
+    pub term: u64,
     /// That.
     pub verdict: Verdict,
     /// What the receiver calls the conversation from now on, if it says so.
@@ -188,9 +190,9 @@ async fn work(
                 let Some(notification) = next else { break };
                 let left = alone_until.map(|until| until.saturating_duration_since(Instant::now()));
                 if let Some(pause) = left.filter(|left| !left.is_zero()) {
-                    let Notification { receiver, topic, .. } = notification;
+                    let Notification { receiver, topic, term, .. } = notification;
                     let verdict = Verdict::NotSent(None, "it is left alone".to_owned());
-                    let _ = done.send(Done { receiver, topic, verdict, remote: None, pause });
+                    let _ = done.send(Done { receiver, topic, term, verdict, remote: None, pause });
                     continue;
                 }
                 let sender = Arc::clone(&sender);
@@ -217,7 +219,7 @@ fn finish(
     own: &Own,
     done: &mpsc::UnboundedSender<Done>,
 ) -> Duration {
-    let Notification { receiver, topic, message, .. } = notification;
+    let Notification { receiver, topic, term, message, .. } = notification;
     let Receipt { verdict, remote } = receipt;
     if let Some(why) = &message.fallback {
         tracing::warn!(%receiver, "{why}; the built-in text is sent");
@@ -238,6 +240,6 @@ fn finish(
     }
     own.count_delivery(&receiver, verdict.as_str());
     // The loop is gone only when the program stops.
-    let _ = done.send(Done { receiver, topic, verdict, remote, pause });
+    let _ = done.send(Done { receiver, topic, term, verdict, remote, pause });
     pause
 }

@@ -3,7 +3,7 @@
 use crate::desk::{Desk, impatient, one_receiver, routing};
 use crate::support::{minute, plan, provider, recording, recordings};
 use mtv_sentinel::alert::{Settings, Severity};
-use mtv_sentinel::app::Engine;
+use mtv_sentinel::app::{Answer, Engine};
 use mtv_sentinel::config::{Config, Layers};
 use mtv_sentinel::dispatch::{Outcome, Turn};
 use mtv_sentinel::forklift::Object;
@@ -135,7 +135,9 @@ impl Player {
     fn told(&mut self, at: Time) -> Vec<Notification> {
         let due = self.engine.due(at);
         for notification in &due {
-            self.engine.record(&notification.receiver, &notification.topic, Outcome::Delivered, at);
+            let Notification { receiver, topic, term, .. } = notification;
+            let outcome = Outcome::Delivered;
+            self.engine.record(Answer { term: *term, receiver, topic, remote: None, outcome }, at);
         }
         due
     }
