@@ -18,7 +18,7 @@ pub use telling::Answer;
 use crate::archive;
 use crate::config::{Config, Source};
 use crate::http::{self, View};
-use crate::ledger::{Folder, Keeper, Save, recover};
+use crate::ledger::{Folder, Keeper, Place, Save};
 use crate::message::Notification;
 use crate::metrics::Own;
 use crate::notify::{self, Notifier};
@@ -139,7 +139,11 @@ pub async fn run(
     let mut engine = Engine::new(&config, Arc::clone(&own));
     let keeper = match (&config.ledger.path, &input) {
         (Some(path), Input::Files(..) | Input::Cluster(_)) => {
-            Some(open_ledger(path, &config, &mut engine).context("ledger.path")?)
+            let folder = Place::Folder(Arc::new(Folder::open(path).context("ledger.path")?));
+            let parts = u16::try_from(config.ledger.parts.0).unwrap_or(u16::MAX);
+            let (keeper, recovered) = Keeper::open(folder, parts, Arc::clone(&own)).await.context("ledger.path")?;
+            engine.take_office(keeper.epoch(), recovered, None);
+            Some(keeper)
         }
         (Some(_), Input::Replay(..)) | (None, _) => None,
     };
@@ -159,7 +163,7 @@ pub async fn run(
         None => (Way::Straight(send), tokio::spawn(async {})),
         Some(keeper) => {
             let (save, saves) = mpsc::unbounded_channel();
-            (Way::Kept(save), tokio::spawn(keeper.keep(own, saves, send)))
+            (Way::Kept(save), tokio::spawn(async move { drop(keeper.keep(saves, send).await) }))
         }
     };
     let archiver = tokio::spawn(archive::dry_run(decisions));
@@ -207,24 +211,6 @@ fn end_of_source(ended: Result<anyhow::Result<()>, JoinError>) -> anyhow::Error 
         Ok(Err(error)) => error,
         Err(error) => anyhow::Error::new(error).context("the source"),
     }
-}
-
-/// Opens the ledger in a folder, and lets the engine go on from what it says.
-fn open_ledger(path: &std::path::Path, config: &Config, engine: &mut Engine) -> anyhow::Result<Keeper> {
-    let folder = Folder::open(path)?;
-    let recovered = recover(folder.read()?).map_err(|(name, why)| anyhow::anyhow!("{name}: {why}"))?;
-    for (name, why) in &recovered.damaged {
-        let aside = folder.set_aside(name)?;
-        tracing::error!("{name}: {why}; it is put aside as {}", aside.display());
-    }
-    if recovered.missing() > 0 {
-        let parts = recovered.missing();
-        tracing::warn!(parts, "parts of the ledger are lost: what they knew is told again where it may not have been told");
-    }
-    let parts = u16::try_from(config.ledger.parts.0).unwrap_or(u16::MAX);
-    let keeper = Keeper::new(folder, parts, recovered.epoch + 1);
-    engine.take_office(0, recovered, None);
-    Ok(keeper)
 }
 
 /// The way of what is to be sent.

@@ -118,6 +118,16 @@ fn write(head: &Head, account: &Account, reason: usize) -> String {
     format!("{line}\n{body}\n")
 }
 
+/// The same part as it would be had it been written in this term, whatever is in its body; `None` if its head is damaged.
+pub fn restamp(text: &str, epoch: u64) -> Option<(Head, String)> {
+    let (head, line, body) = read_head(text).ok()?;
+    let head = Head { epoch, ..head };
+    let head_sum = head_sum(&head, &line.sum);
+    // It has nothing that JSON could not write.
+    let line = serde_json::to_string(&HeadLine { epoch, head_sum, ..line }).unwrap_or_default();
+    Some((head, format!("{line}\n{body}")))
+}
+
 /// Reads the head of a part, whatever has become of its body.
 ///
 /// # Errors

@@ -1,10 +1,11 @@
 //! The one task that writes the ledger. What is to be sent goes through it: it lets go of a notification only when the account
-//! that knows of it is on the disk.
+//! that knows of it is written.
 //!
-//! Run by `app`, fed by the loop, which never waits for it. While it writes, whatever comes is gathered and written together.
-//! If it cannot write it tries again and lets nothing go: nothing is ever sent blindly.
+//! Run by `app` for a term of office, fed by the loop, which never waits for it. While it writes, whatever comes is gathered and
+//! written together. If it cannot write it tries again and lets nothing go: nothing is ever sent blindly.
 
-use super::{Account, Folder, Head, LIMIT, encode, split};
+use super::config_maps::WriteError;
+use super::{Account, Head, LIMIT, Place, Recovered, encode, recover, restamp, split};
 use crate::metrics::Own;
 use crate::plan::Time;
 use std::sync::Arc;
@@ -38,37 +39,70 @@ impl<T> Save<T> {
     }
 }
 
-/// Writes accounts into a folder, as this number of parts.
-#[derive(Debug)]
+/// Writes accounts, as this number of parts.
 pub struct Keeper {
-    folder: Arc<Folder>,
+    place: Place,
     parts: u16,
     epoch: u64,
     /// What was written last, by part.
     written: Vec<Option<(Account, Time)>>,
+    own: Arc<Own>,
 }
 
 impl Keeper {
-    /// A keeper in this term of office.
-    pub fn new(folder: Folder, parts: u16, epoch: u64) -> Self {
-        Self { folder: Arc::new(folder), parts, epoch, written: vec![None; parts.into()] }
+    /// Reads what is there and begins a term: whatever was written in an earlier one is marked as ours, so that who wrote it
+    /// finds that out.
+    ///
+    /// # Errors
+    /// If it cannot be read or marked, or is of a newer version.
+    pub async fn open(mut place: Place, parts: u16, own: Arc<Own>) -> anyhow::Result<(Self, Recovered)> {
+        let stored = place.read(parts).await?;
+        let recovered = recover(stored.clone()).map_err(|(name, why)| anyhow::anyhow!("{name}: {why}"))?;
+        let epoch = recovered.epoch + 1;
+        for (name, why) in &recovered.damaged {
+            let aside = place.set_aside(name).await?;
+            tracing::error!("{name}: {why}; it is put aside as {aside}");
+        }
+        if recovered.missing() > 0 {
+            let parts = recovered.missing();
+            tracing::warn!(
+                parts,
+                "parts of the ledger are lost: what they knew is told again where it may not have been told"
+            );
+        }
+        for (head, text) in stored.iter().filter_map(|stored| restamp(&stored.text, epoch)) {
+            place.write(head.part, epoch, text).await?;
+            own.count_ledger_write();
+        }
+        own.count_ledger_conflicts(place.take_conflicts());
+        Ok((Self { place, parts, epoch, written: vec![None; parts.into()], own }, recovered))
     }
 
-    /// Writes accounts until the sender is gone.
+    /// The number of this term.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Writes accounts until the sender is gone, or somebody else is in office.
+    ///
+    /// # Errors
+    /// If somebody with a later term has written.
     pub async fn keep<T>(
         mut self,
-        own: Arc<Own>,
         mut saves: mpsc::UnboundedReceiver<Save<T>>,
         release: mpsc::UnboundedSender<T>,
-    ) {
+    ) -> Result<(), WriteError> {
         while let Some(mut save) = saves.recv().await {
             let mut pause = PAUSES.0;
             loop {
                 save.gather(&mut saves);
-                match self.write(&save.account, save.beat, &own).await {
+                let written = self.write(&save.account, save.beat).await;
+                self.own.count_ledger_conflicts(self.place.take_conflicts());
+                match written {
                     Ok(()) => break,
-                    Err(error) => {
-                        own.count_ledger_failure();
+                    Err(deposed @ WriteError::Deposed(..)) => return Err(deposed),
+                    Err(WriteError::Other(error)) => {
+                        self.own.count_ledger_failure();
                         tracing::error!(
                             held = save.then.len(),
                             "the ledger cannot be written, so nothing is sent: {error:#}"
@@ -77,7 +111,7 @@ impl Keeper {
                 }
                 // Nothing more comes: who stops does not wait for a disk that is full.
                 if saves.is_closed() && saves.is_empty() {
-                    return;
+                    return Ok(());
                 }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(PAUSES.1);
@@ -87,28 +121,28 @@ impl Keeper {
                 let _ = release.send(item);
             }
         }
+        Ok(())
     }
 
     /// Writes the parts that are not what they were.
-    async fn write(&mut self, account: &Account, beat: Time, own: &Own) -> anyhow::Result<()> {
+    async fn write(&mut self, account: &Account, beat: Time) -> Result<(), WriteError> {
         let is_first = self.written.iter().any(Option::is_none);
         for (number, part) in split(account, self.parts).into_iter().enumerate() {
             let as_written = |(written, at): &(Account, Time)| *written == part && beat.since(*at) < HEARTBEAT;
             if self.written.get(number).is_some_and(|written| written.as_ref().is_some_and(as_written)) {
                 continue;
             }
-            let head = Head { part: u16::try_from(number)?, parts: self.parts, epoch: self.epoch, beat };
-            let text = encode(&head, &part, LIMIT)?;
-            own.set_ledger_bytes(head.part, text.len());
-            let folder = Arc::clone(&self.folder);
-            tokio::task::spawn_blocking(move || folder.write(head.part, &text)).await??;
-            own.count_ledger_write();
+            let number_of = u16::try_from(number).map_err(anyhow::Error::new)?;
+            let head = Head { part: number_of, parts: self.parts, epoch: self.epoch, beat };
+            let text = encode(&head, &part, LIMIT).map_err(anyhow::Error::new)?;
+            self.own.set_ledger_bytes(head.part, text.len());
+            self.place.write(head.part, self.epoch, text).await?;
+            self.own.count_ledger_write();
             self.written[number] = Some((part, beat));
         }
         if is_first {
             // All of it is in these now: others are of a ledger of more parts.
-            let (folder, parts) = (Arc::clone(&self.folder), self.parts);
-            tokio::task::spawn_blocking(move || folder.remove_from(parts)).await??;
+            self.place.remove_from(self.parts).await?;
         }
         Ok(())
     }

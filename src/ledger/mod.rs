@@ -11,16 +11,20 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod codec;
+mod config_maps;
 mod folder;
 mod format_1;
 mod keep;
 mod parts;
+mod place;
 mod recover;
 
-pub use codec::{Damage, FORMAT, Head, LIMIT, TooBig, decode, decode_head, encode};
+pub use codec::{Damage, FORMAT, Head, LIMIT, TooBig, decode, decode_head, encode, restamp};
+pub use config_maps::{ConfigMaps, WriteError};
 pub use folder::Folder;
 pub use keep::{Keeper, Save};
 pub use parts::{merge, part_of, split};
+pub use place::Place;
 pub use recover::{Recovered, Stored, recover};
 
 use crate::alert::{Memory, Scope};

@@ -128,6 +128,8 @@ own! {
         "Parts of the ledger that were written";
     ledger_failures: Counter = "mtv_sentinel_ledger_write_failures", "counter", [],
         "Attempts to write the ledger that failed; nothing is sent until one succeeds";
+    ledger_conflicts: Counter = "mtv_sentinel_ledger_conflicts", "counter", [],
+        "Writes of a part of the ledger that found it changed or deleted by somebody else";
     ledger_bytes: Family<Labels<1>, Gauge> = "mtv_sentinel_ledger_bytes", "gauge", ["part"], "Bytes of a part of the ledger";
     template_failures: Counter = "mtv_sentinel_message_template_failures", "counter", [],
         "Messages of which a template failed, so that the built-in text was sent";
@@ -303,6 +305,11 @@ impl Own {
     /// The ledger could not be written.
     pub fn count_ledger_failure(&self) {
         self.ledger_failures.inc();
+    }
+
+    /// Somebody else had changed or deleted a part of the ledger.
+    pub fn count_ledger_conflicts(&self, number: u64) {
+        self.ledger_conflicts.inc_by(number);
     }
 
     /// The size of a part of the ledger.

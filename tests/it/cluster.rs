@@ -19,7 +19,7 @@ fn crds() -> String {
     files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect::<Vec<_>>().join("\n---\n")
 }
 
-async fn with_crds(options: Options) -> ControlPlane {
+pub async fn with_crds(options: Options) -> ControlPlane {
     let plane = ControlPlane::start(options).await.unwrap();
     install(&plane);
     plane
@@ -30,7 +30,7 @@ fn install(plane: &ControlPlane) {
     plane.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"], "");
 }
 
-async fn shared() -> &'static ControlPlane {
+pub async fn shared() -> &'static ControlPlane {
     static SHARED: OnceCell<ControlPlane> = OnceCell::const_new();
     SHARED.get_or_init(|| with_crds(Options::default())).await
 }

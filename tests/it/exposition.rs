@@ -400,6 +400,7 @@ fn our_own_metrics_are_those_of_the_table() {
     own.set_alerts("PlanFailed", "warning", "firing", 0);
     own.observe_lag(std::time::Duration::from_secs(3));
     own.set_ledger_bytes(0, 1);
+    own.count_ledger_conflicts(1);
     own.count_delivery("log", "delivered");
     let watch = WatchId { kind: mtv_sentinel::plan::Kind::Plan, namespace: "ns".into() };
     own.set_contact(&watch, minute(0.0));

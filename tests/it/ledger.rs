@@ -6,13 +6,11 @@ use crate::support::{minute, repository};
 use mtv_sentinel::alert::{Alert, AlertId, AlertState, Episodes, Identity, Memory, RULES, Scope, Severity};
 use mtv_sentinel::dispatch::{Conversation, Intent, Outcome, Reported, Settled, ThreadId, Told, Topic, Turn};
 use mtv_sentinel::ledger::{
-    Account, Damage, FORMAT, Folder, Head, Keeper, LIMIT, Save, Stored, decode, encode, merge, part_of, recover, split,
+    Account, Damage, FORMAT, Folder, Head, LIMIT, Stored, decode, encode, merge, part_of, recover, split,
 };
-use mtv_sentinel::metrics::Own;
 use mtv_sentinel::plan::{Key, Text, Time};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
-use std::sync::Arc;
 
 fn head(part: u16, parts: u16) -> Head {
     Head { part, parts, epoch: 7, beat: minute(1.0) }
@@ -300,47 +298,6 @@ fn a_digest_of_two_thousand_threads_fits_into_one_part() {
     assert_eq!(merge(split(&sample(), 8)), merge(split(&sample(), 3)));
 }
 
-fn account_of(uid: &str) -> Account {
-    let mut desk = Desk::new(routing(""), impatient());
-    desk.at(3.0).apply(attempt(uid, &["vm-1"], &["Failed"]));
-    desk.told();
-    let kept = desk.kept();
-    Account { told: kept.told, memory: kept.memory }
-}
-
-/// Lets a keeper write these accounts; answers what it let go.
-fn keep(folder: Folder, parts: u16, accounts: Vec<(Account, &'static str)>) -> Vec<&'static str> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let (save, saves) = tokio::sync::mpsc::unbounded_channel();
-        let (release, mut released) = tokio::sync::mpsc::unbounded_channel();
-        for (account, then) in accounts {
-            save.send(Save { account, beat: minute(1.0), then: vec![then] }).unwrap();
-        }
-        drop(save);
-        Keeper::new(folder, parts, 3).keep(Arc::new(Own::new("test", "test")), saves, release).await;
-        let mut all = Vec::new();
-        released.recv_many(&mut all, 99).await;
-        all
-    })
-}
-
-#[test]
-fn what_may_go_out_is_let_go_after_it_is_written_and_what_was_written_is_read_again() {
-    let home = tempfile::tempdir().unwrap();
-    let path = home.path().join("ledger");
-    let both = merge([account_of("one"), account_of("two")]);
-    let released = keep(Folder::open(&path).unwrap(), 4, vec![(account_of("one"), "first"), (both.clone(), "second")]);
-    assert_eq!(released, ["first", "second"]);
-    let recovered = recover(Folder::open(&path).unwrap().read().unwrap()).unwrap();
-    assert_eq!((recovered.account, recovered.epoch, recovered.damaged), (both.clone(), 3, vec![]));
-    // Fewer parts: nothing of the old ones stays behind.
-    keep(Folder::open(&path).unwrap(), 2, vec![(account_of("two"), "third")]);
-    let stored = Folder::open(&path).unwrap().read().unwrap();
-    assert_eq!(stored.len(), 2);
-    assert_eq!(recover(stored).unwrap().account, account_of("two"));
-}
-
 #[test]
 fn a_folder_is_for_one_process_and_says_so() {
     let home = tempfile::tempdir().unwrap();
@@ -349,16 +306,6 @@ fn a_folder_is_for_one_process_and_says_so() {
     assert_eq!(refused, format!("{}: another mtv-sentinel uses it; each needs a folder of its own", home.path().display()));
     drop(first);
     Folder::open(home.path()).unwrap();
-}
-
-#[test]
-fn a_ledger_that_cannot_be_written_lets_nothing_go() {
-    let home = tempfile::tempdir().unwrap();
-    let path = home.path().join("ledger");
-    let folder = Folder::open(&path).unwrap();
-    // A folder in the place of a part: no right is needed to be in the way.
-    std::fs::create_dir(path.join("part-0.ledger")).unwrap();
-    assert_eq!(keep(folder, 1, vec![(account_of("one"), "never")]), [""; 0]);
 }
 
 #[test]
