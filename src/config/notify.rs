@@ -7,6 +7,7 @@ use super::setting::Count0;
 use super::{AlertsConfig, KubernetesConfig};
 use crate::alert::RULES;
 use crate::dispatch::{LABELS, Matcher, OF_THE_PLAN, Route, Routing, Schedule, Selection, Storm, Timing, unreachable};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 section! {
@@ -64,6 +65,7 @@ impl NotifyConfig {
             tell_baseline: self.tell_baseline,
             rules,
             namespaces,
+            paces: BTreeMap::new(),
             campaign: Schedule {
                 receivers: self.campaign_receivers.iter().map(Into::into).collect(),
                 times: self.campaign_times.0.clone(),

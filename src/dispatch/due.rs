@@ -5,6 +5,7 @@
 
 use super::campaign::{self, CampaignReport, Reported};
 use super::conversation::{Conversation, Outcome, Receiver, Sight, Step};
+use super::pace::Paced;
 use super::route::{Route, Routing, Standing, Timing};
 use super::scene::{Member, Scene};
 use super::thread::{ThreadId, Topic, weight};
@@ -74,12 +75,30 @@ impl Due {
 pub struct Dispatch {
     pub(super) routing: Routing,
     pub(super) told: Told,
+    paced: Paced,
+}
+
+/// What is decided in one pass, and for whom there is room for it.
+struct Pass<'a> {
+    due: Due,
+    routing: &'a Routing,
+    paced: &'a mut Paced,
+    now: Time,
+}
+
+impl Pass<'_> {
+    /// Whether the receiver takes another message now; if not, it is decided again when it does.
+    fn has_room(&mut self, receiver: &Receiver) -> bool {
+        let next = self.paced.next(receiver, self.routing.paces.get(receiver), self.now);
+        next.into_iter().for_each(|at| self.due.wait(at));
+        next.is_none()
+    }
 }
 
 impl Dispatch {
     /// Goes on from what was told before.
     pub fn new(routing: Routing, told: Told) -> Self {
-        Self { routing, told }
+        Self { routing, told, paced: Paced::default() }
     }
 
     /// What was told, for the ledger to keep.
@@ -90,10 +109,11 @@ impl Dispatch {
     /// What is due now. Each send counts as under way from here on, until [`Dispatch::record`] says what became of it.
     pub fn due(&mut self, alerts: &Alerts, store: &Store, now: Time) -> Due {
         let scene = Scene::new(alerts, store, &self.routing, now);
-        let mut due = Due::default();
-        continue_all(&mut self.told, &scene, now, &mut due);
-        open_all(&mut self.told, &self.routing, &scene, now, &mut due);
-        tell_what_is_over(&mut self.told, &scene, now, &mut due);
+        let mut pass = Pass { due: Due::default(), routing: &self.routing, paced: &mut self.paced, now };
+        continue_all(&mut self.told, &scene, &mut pass);
+        open_all(&mut self.told, &scene, &mut pass);
+        tell_what_is_over(&mut self.told, &scene, &mut pass);
+        let mut due = pass.due;
         forget(&mut self.told, &self.routing, &scene, now);
         let (reports, next) = campaign::due(&self.routing.campaign, &mut self.told.reported, now);
         due.reports = reports;
@@ -157,24 +177,26 @@ fn begin(
     topic: &Topic,
     (turn, is_repeat): (Turn, bool),
     sight: &Sight<'_>,
-    now: Time,
-) -> Option<Send> {
-    let Intent { turn, mut alerts, ended } = conversation.begin(turn, sight, now);
+    pass: &mut Pass<'_>,
+) {
+    let Intent { turn, mut alerts, ended } = conversation.begin(turn, sight, pass.now);
     alerts.sort_by(|one, other| weight(one).cmp(&weight(other)));
     let mut alerts = alerts.into_iter();
     let Some(alert) = alerts.next() else {
         // There is nothing to say, and nobody would ever answer what became of it.
         conversation.sending = None;
-        return None;
+        return;
     };
+    pass.paced.note(receiver, pass.routing.paces.get(receiver), pass.now);
     let (receiver, topic, others, episode) = (receiver.clone(), topic.clone(), alerts.collect(), conversation.episode);
     let remote = conversation.remote.clone();
-    Some(Send { receiver, topic, episode, turn, is_repeat, remote, alert, others, ended })
+    pass.due.sends.push(Send { receiver, topic, episode, turn, is_repeat, remote, alert, others, ended });
 }
 
-/// Goes on with the conversations that there are.
-fn continue_all(told: &mut Told, scene: &Scene<'_>, now: Time, due: &mut Due) {
+/// Goes on with the conversations that there are; where a receiver does not take all at once, with the worst first.
+fn continue_all(told: &mut Told, scene: &Scene<'_>, pass: &mut Pass<'_>) {
     let Told { conversations, settled, .. } = told;
+    let mut tells = Vec::new();
     for ((receiver, topic), conversation) in conversations.iter_mut() {
         conversation.silent.retain(|id| scene.holds(id));
         conversation.drop_threads(|thread| scene.threads.contains_key(thread));
@@ -182,11 +204,14 @@ fn continue_all(told: &mut Told, scene: &Scene<'_>, now: Time, due: &mut Due) {
             continue;
         }
         let (sight, route) = scene.sight(receiver, topic, conversation);
-        match conversation.next(&sight, route.map_or(&UNROUTED, |route| &route.timing), now) {
+        match conversation.next(&sight, route.map_or(&UNROUTED, |route| &route.timing), pass.now) {
             Step::Tell { turn, is_repeat } => {
-                due.sends.extend(begin(conversation, receiver, topic, (turn, is_repeat), &sight, now));
+                let once = conversation.once.iter().flat_map(|once| &once.alerts);
+                let concerned = sight.live.iter().copied().chain(conversation.told_of()).chain(once);
+                let severity = concerned.map(|alert| alert.severity).min();
+                tells.push((severity, (receiver.clone(), topic.clone()), (turn, is_repeat)));
             }
-            Step::Wait(at, _) => due.wait(at),
+            Step::Wait(at, _) => pass.due.wait(at),
             Step::Rest(_) => {}
             Step::Close(_) => {
                 settle(settled, receiver, conversation.told_of());
@@ -199,6 +224,15 @@ fn continue_all(told: &mut Told, scene: &Scene<'_>, now: Time, due: &mut Due) {
             }
         }
     }
+    tells.sort_by_key(|(severity, ..)| *severity);
+    for (_, key, turn) in tells {
+        if let Some(conversation) = conversations.get_mut(&key)
+            && pass.has_room(&key.0)
+        {
+            let (sight, _) = scene.sight(&key.0, &key.1, conversation);
+            begin(conversation, &key.0, &key.1, turn, &sight, pass);
+        }
+    }
 }
 
 /// A thread of which a receiver is to be told for the first time, or again.
@@ -209,12 +243,12 @@ struct Opening<'a> {
 }
 
 /// Opens conversations about what is new.
-fn open_all(told: &mut Told, routing: &Routing, scene: &Scene<'_>, now: Time, due: &mut Due) {
-    for (receiver, openings) in openings(told, routing, scene) {
+fn open_all(told: &mut Told, scene: &Scene<'_>, pass: &mut Pass<'_>) {
+    for (receiver, openings) in openings(told, pass.routing, scene) {
         // What comes while the first of it waits is told with it.
         match openings.iter().map(|opening| opening.at).min() {
-            Some(at) if at > now => due.wait(at),
-            Some(_) => open(told, routing, scene, &receiver, openings, now, due),
+            Some(at) if at > pass.now => pass.due.wait(at),
+            Some(_) => open(told, scene, &receiver, openings, pass),
             None => {}
         }
     }
@@ -249,39 +283,34 @@ fn openings<'a>(told: &Told, routing: &Routing, scene: &Scene<'a>) -> BTreeMap<R
     openings
 }
 
-fn open(
-    told: &mut Told,
-    routing: &Routing,
-    scene: &Scene<'_>,
-    receiver: &Receiver,
-    openings: Vec<Opening<'_>>,
-    now: Time,
-    due: &mut Due,
-) {
-    let is_recent = |at: Time| now.since(at) < routing.storm.window;
+fn open(told: &mut Told, scene: &Scene<'_>, receiver: &Receiver, mut openings: Vec<Opening<'_>>, pass: &mut Pass<'_>) {
+    let (storm, now) = (pass.routing.storm, pass.now);
+    let is_recent = |at: Time| now.since(at) < storm.window;
     let own = told.conversations.iter().filter(|((of, _), _)| of == receiver);
     let recent = own.filter(|(_, told)| told.once.is_none() && told.opened.is_some_and(is_recent)).count();
-    if routing.storm.threads > 0 && recent + openings.len() > routing.storm.threads {
-        return open_digest(told, scene, receiver, openings, now, due);
+    if storm.threads > 0 && recent + openings.len() > storm.threads {
+        return open_digest(told, scene, receiver, openings, pass);
     }
+    openings.sort_by_key(|opening| opening.lead.alert.severity);
     for Opening { thread, lead, .. } in openings {
+        // What is not opened leaves no trace.
+        if !pass.has_room(receiver) {
+            return;
+        }
         let topic = Topic::Thread(thread);
         let conversation = told.conversations.entry((receiver.clone(), topic.clone())).or_default();
         conversation.reopen();
         conversation.scope = Some(lead.alert.scope.clone());
-        tell(conversation, scene, receiver, &topic, lead.route, now, due);
+        tell(conversation, scene, receiver, &topic, lead.route, pass);
     }
 }
 
 /// Adds the threads to the digest that is open, or opens one. Nothing is dropped: it is told in fewer messages.
-fn open_digest(
-    told: &mut Told,
-    scene: &Scene<'_>,
-    receiver: &Receiver,
-    openings: Vec<Opening<'_>>,
-    now: Time,
-    due: &mut Due,
-) {
+fn open_digest(told: &mut Told, scene: &Scene<'_>, receiver: &Receiver, openings: Vec<Opening<'_>>, pass: &mut Pass<'_>) {
+    if !pass.has_room(receiver) {
+        return;
+    }
+    let now = pass.now;
     let has_room = |topic: &Topic, digest: &Conversation| {
         matches!(topic, Topic::Digest(_)) && digest.is_open() && digest.threads.len() < MOST_THREADS
     };
@@ -298,14 +327,14 @@ fn open_digest(
     let room = if digest.closed { 0 } else { MOST_THREADS.saturating_sub(digest.threads.len()) };
     if room < openings.len() {
         // The next digest takes the rest; it is named by its second.
-        due.wait(now.plus(Duration::from_secs(1)));
+        pass.due.wait(now.plus(Duration::from_secs(1)));
     }
     if room == 0 {
         return;
     }
     digest.silent.extend(silent);
     digest.threads.extend(openings.into_iter().take(room).map(|opening| opening.thread));
-    tell(digest, scene, receiver, &topic, route, now, due);
+    tell(digest, scene, receiver, &topic, route, pass);
 }
 
 /// Tells a conversation that has just got something new, if it is time.
@@ -315,22 +344,22 @@ fn tell(
     receiver: &Receiver,
     topic: &Topic,
     route: Option<&Route>,
-    now: Time,
-    due: &mut Due,
+    pass: &mut Pass<'_>,
 ) {
     let timing = route.map_or(&UNROUTED, |route| &route.timing);
     let (sight, _) = scene.sight(receiver, topic, conversation);
-    match conversation.next(&sight, timing, now) {
-        Step::Tell { turn, is_repeat } => {
-            due.sends.extend(begin(conversation, receiver, topic, (turn, is_repeat), &sight, now));
+    match conversation.next(&sight, timing, pass.now) {
+        Step::Tell { turn, is_repeat } if pass.has_room(receiver) => {
+            begin(conversation, receiver, topic, (turn, is_repeat), &sight, pass);
         }
-        Step::Wait(at, _) => due.wait(at),
-        Step::Rest(_) | Step::Close(_) => {}
+        Step::Wait(at, _) => pass.due.wait(at),
+        Step::Tell { .. } | Step::Rest(_) | Step::Close(_) => {}
     }
 }
 
 /// Tells of failures that only the history still has, all of them in one message.
-fn tell_what_is_over(told: &mut Told, scene: &Scene<'_>, now: Time, due: &mut Due) {
+fn tell_what_is_over(told: &mut Told, scene: &Scene<'_>, pass: &mut Pass<'_>) {
+    let now = pass.now;
     let mut news: BTreeMap<Receiver, Vec<Alert>> = BTreeMap::new();
     for member in &scene.over {
         for receiver in member.route.into_iter().flat_map(|route| &route.selection.receivers) {
@@ -343,11 +372,11 @@ fn tell_what_is_over(told: &mut Told, scene: &Scene<'_>, now: Time, due: &mut Du
         let topic = Topic::Over(now);
         let conversation = told.conversations.entry((receiver.clone(), topic.clone())).or_default();
         if conversation.once.is_some() || conversation.closed {
-            due.wait(now.plus(Duration::from_secs(1)));
+            pass.due.wait(now.plus(Duration::from_secs(1)));
             continue;
         }
         conversation.once = Some(Box::new(Intent { turn: Turn::Over, alerts, ended: Vec::new() }));
-        tell(conversation, scene, &receiver, &topic, None, now, due);
+        tell(conversation, scene, &receiver, &topic, None, pass);
     }
 }
 

@@ -3,7 +3,7 @@
 //! Called by the loop after each evaluation. Pure: it decides, `notify` sends, the ledger keeps the account. A reader begins
 //! with `conversation`, the state machine of one receiver and one topic; `due` runs all of them and opens new ones, `begin`
 //! takes stock at the start. `thread` says which alerts are one conversation, `route` with `matcher` and `labels` who is told,
-//! `scene` how things stand now, `campaign` when a report is due.
+//! `scene` how things stand now, `pace` how fast a receiver takes it, `campaign` when a report is due.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -14,6 +14,7 @@ mod conversation;
 mod due;
 mod labels;
 mod matcher;
+mod pace;
 mod reach;
 mod route;
 mod scene;
@@ -26,6 +27,7 @@ pub use conversation::{Conversation, Intent, Outcome, Receiver};
 pub use due::{Dispatch, Due, Settled, Told};
 pub use labels::{LABELS, Labels, OF_THE_PLAN};
 pub use matcher::{Matcher, Operator};
+pub use pace::Pace;
 pub use reach::unreachable;
 pub use route::{Route, Routing, Selection, Standing, Storm, Timing};
 pub use thread::{ThreadId, Topic};

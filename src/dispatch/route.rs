@@ -6,6 +6,7 @@
 use super::campaign::Schedule;
 use super::labels::Labels;
 use super::matcher::Matcher;
+use super::pace::Pace;
 use crate::alert::Severity;
 use crate::plan::Text;
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,6 +75,8 @@ pub struct Routing {
     pub namespaces: BTreeSet<Text>,
     /// Reports at fixed times.
     pub campaign: Schedule,
+    /// How fast a receiver takes messages, where there is a limit.
+    pub paces: BTreeMap<Text, Pace>,
 }
 
 impl Routing {

@@ -6,7 +6,7 @@ use crate::support::{decode, minute, plan, provider};
 use mtv_sentinel::alert::{Settings, Severity};
 use mtv_sentinel::app::Engine;
 use mtv_sentinel::config::{Config, Layers};
-use mtv_sentinel::dispatch::{Outcome, Routing, Topic};
+use mtv_sentinel::dispatch::{Outcome, Pace, Routing, Send, Topic};
 use mtv_sentinel::forklift::{Decoded, Object};
 use mtv_sentinel::ledger::{Account, Head, LIMIT, Stored, encode, part_of, recover, split};
 use mtv_sentinel::metrics::Own;
@@ -15,6 +15,7 @@ use mtv_sentinel::store::{Report, Store, Trouble, WatchId};
 use mtv_sentinel::watch::{Observation, Seen};
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn failed(name: &str) -> Object {
     attempt(name, &["vm-1"], &["Failed"])
@@ -308,4 +309,27 @@ fn what_would_tell_nobody_or_for_ever_is_refused() {
     let shown = config.show();
     assert!(shown.contains("receivers: {hook: {type: webhook, url: \"<secret>\", timeout: 3s}}"), "{shown}");
     assert!(!format!("{config:?}").contains("s3cr3t"));
+}
+
+#[test]
+fn a_receiver_is_told_no_faster_than_it_takes_it_the_worst_first_and_only_what_is_still_true() {
+    let mut routing = one_receiver();
+    routing.paces.insert("log".into(), Pace { messages: 2, window: Duration::from_secs(60) });
+    let mut desk = Desk::new(routing, Settings { on: vec!["PlanCanceled"], ..impatient() });
+    for name in ["a", "b", "c", "d"] {
+        desk.at(3.0).apply(attempt(name, &["vm-1"], &["Failed"]));
+    }
+    desk.apply(attempt("late", &[], &["Executing"]));
+    desk.apply(attempt("e", &[], &["Canceled"]));
+    let names = |told: &[Send]| told.iter().map(|send| send.alert.scope.key().name.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(&desk.ending(&Outcome::Delivered)), ["a", "b"]);
+    assert_eq!(desk.due().again, Some(minute(4.0)), "then there is room again");
+    desk.delete(Kind::Plan, &Key::new("ns", "c"));
+    desk.delete(Kind::Plan, &Key::new("ns", "a"));
+    assert_eq!(names(&desk.ending(&Outcome::Delivered)), [""; 0]);
+    assert_eq!(names(&desk.at(4.0).ending(&Outcome::Failed(minute(5.0)))), ["a", "d"], "an end, and what is left");
+    assert_eq!(names(&desk.at(4.5).ending(&Outcome::Delivered)), [""; 0]);
+    assert_eq!(names(&desk.at(5.0).ending(&Outcome::Delivered)), ["a", "d"]);
+    assert_eq!(names(&desk.at(6.0).ending(&Outcome::Delivered)), ["e"], "what is only for information comes last");
+    assert_eq!(desk.at(7.0).told(), [""; 0]);
 }
