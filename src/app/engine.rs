@@ -8,7 +8,7 @@ use super::telling::{Answer, Known, Telling};
 use crate::alert::{AlertState, Alerts, RULES, Scope};
 use crate::archive::Decided;
 use crate::config::Config;
-use crate::dispatch::Began;
+use crate::dispatch::{Began, DeadLetter};
 use crate::forklift::{Issue, Object};
 use crate::http::View;
 use crate::ledger::{Account, Recovered};
@@ -81,7 +81,7 @@ impl Engine {
         let engine = Self {
             store: Store::default(),
             alerts: Alerts::new(alert_settings.clone()),
-            telling: Telling::new(config),
+            telling: Telling::new(config, Arc::clone(&own)),
             exports: true,
             policy: config.archive.policy(),
             decisions: imbl::OrdMap::new(),
@@ -98,9 +98,6 @@ impl Engine {
             named: BTreeSet::new(),
         };
         engine.count_alerts();
-        for receiver in engine.telling.receivers() {
-            engine.own.start_notifications(receiver);
-        }
         engine
     }
 
@@ -243,6 +240,11 @@ impl Engine {
         self.telling.is_sending()
     }
 
+    /// Takes a notification that can never be delivered.
+    pub fn keep_dead_letter(&mut self, letter: DeadLetter) {
+        self.telling.keep_dead_letter(letter);
+    }
+
     /// Takes what became of a notification.
     pub fn record(&mut self, answer: Answer<'_>, now: Time) {
         self.telling.record(answer, now);
@@ -265,7 +267,7 @@ impl Engine {
     }
 
     /// A consistent view for readers.
-    pub fn view(&self) -> View {
+    pub fn view(&mut self) -> View {
         let snapshot = self.store.snapshot();
         let exposition = if self.exports { self.cache.exposition() } else { Exposition::default() };
         for (kind, number) in [
@@ -286,6 +288,9 @@ impl Engine {
             at: self.at,
             health: self.health.clone(),
             alerts: self.alerts.all(),
+            acts: self.telling.is_in_office(),
+            notifications: self.telling.lines(),
+            dead_letters: self.telling.dead_letters(),
         }
     }
 

@@ -27,11 +27,11 @@ impl Journal for Log {
         for watch in &outcome.watches {
             tracing::warn!("{watch}");
         }
-        if let Some(alerts @ 1..) = outcome.began.map(|began| began.baseline) {
+        if let Some(alerts @ 1..) = outcome.began.as_ref().map(|began| began.baseline) {
             tracing::info!(alerts, "alerts that fired before the start are not told one by one");
         }
-        if let Some(conversations @ 1..) = outcome.began.map(|began| began.abandoned) {
-            tracing::warn!(conversations, "the ends of these cannot be told: their receivers are gone");
+        for (receiver, conversations) in outcome.began.iter().flat_map(|began| &began.abandoned) {
+            tracing::error!(%receiver, conversations, "the ends of these cannot be told: the receiver is gone");
         }
         for event in &outcome.events {
             write_event(event);

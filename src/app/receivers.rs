@@ -4,7 +4,7 @@
 
 use super::{Answer, COMMIT, Engine, VERSION};
 use crate::config::{Config, ReceiverConfig, check_url};
-use crate::dispatch::{Outcome, Receiver};
+use crate::dispatch::{DeadLetter, Outcome, Receiver};
 use crate::message::Notification;
 use crate::metrics::Own;
 use crate::notify::{Done, Notifier, Target, Verdict, Webhook};
@@ -19,7 +19,10 @@ use tokio::sync::mpsc;
 
 /// Tells the engine what became of a notification.
 pub(super) fn record(engine: &mut Engine, done: Done, now: Time) {
-    let Done { receiver, topic, term, verdict, remote, pause } = done;
+    let Done { receiver, topic, term, title, verdict, remote, pause } = done;
+    if let Verdict::Refused(why) = &verdict {
+        engine.keep_dead_letter(DeadLetter { receiver: receiver.clone(), at: now, title, why: why.clone() });
+    }
     let outcome = outcome(verdict, pause, now);
     engine.record(Answer { term, receiver: &receiver, topic: &topic, remote, outcome }, now);
 }

@@ -5,11 +5,14 @@
 
 use crate::alert::{Alerts, Scope};
 use crate::config::Config;
-use crate::dispatch::{Began, CampaignReport, Dispatch, Outcome, Receiver, Routing, Send, Told, Topic};
+use crate::dispatch::{Began, CampaignReport, DeadLetter, Dispatch, Line, Outcome, Receiver, Routing, Send, Told, Topic};
 use crate::ledger::{Account, Recovered};
 use crate::message::{Message, Notification};
+use crate::metrics::Own;
 use crate::plan::{Text, Time};
 use crate::store::Store;
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How old the heartbeat of the ledger may be.
@@ -47,11 +50,18 @@ pub(super) struct Telling {
     due_again: Option<Time>,
     /// Whether something has changed that may be due to be told.
     is_news: bool,
+    own: Arc<Own>,
+    dead_letters: VecDeque<DeadLetter>,
+    /// The conversations as they were last shown; nothing if they have changed since.
+    shown: Option<Arc<[Line]>>,
 }
+
+/// So many dead letters are shown; the log and the metrics have all of them.
+const MOST_DEAD_LETTERS: usize = 100;
 
 impl Telling {
     /// In office, with nothing told before.
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, own: Arc<Own>) -> Self {
         let routing = config.notify.routing(&config.alerts, &config.kubernetes);
         let mut telling = Self {
             dispatch: Dispatch::new(routing.clone(), Told::default()),
@@ -62,13 +72,15 @@ impl Telling {
             saved: None,
             due_again: None,
             is_news: false,
+            own,
+            dead_letters: VecDeque::new(),
+            shown: None,
         };
+        for receiver in &telling.routing.receivers {
+            telling.own.start_notifications(receiver);
+        }
         telling.take_office(0, Recovered::default());
         telling
-    }
-
-    pub(super) fn receivers(&self) -> impl Iterator<Item = &Receiver> {
-        self.routing.receivers.iter()
     }
 
     /// Goes on from what the ledger knows, from [`Telling::begin`] on.
@@ -83,6 +95,7 @@ impl Telling {
     pub(super) fn leave_office(&mut self) {
         self.dispatch = Dispatch::new(self.routing.clone(), Told::default());
         self.office = None;
+        self.show_pending();
         (self.to_save, self.saved, self.due_again, self.is_news) = (false, None, None, false);
     }
 
@@ -98,7 +111,11 @@ impl Telling {
         let office = self.office.as_mut().filter(|office| !office.begun)?;
         office.begun = true;
         (self.to_save, self.is_news) = (true, true);
-        Some(self.dispatch.begin(known.alerts, known.store, &|uid| office.recovered.lost(uid), now))
+        let began = self.dispatch.begin(known.alerts, known.store, &|uid| office.recovered.lost(uid), now);
+        for (receiver, number) in &began.abandoned {
+            self.own.count_dead_letters(receiver, "abandoned", *number);
+        }
+        Some(began)
     }
 
     fn is_telling(&self) -> bool {
@@ -124,6 +141,7 @@ impl Telling {
         }
         let due = self.dispatch.due(known.alerts, known.store, now);
         self.is_news = false;
+        self.show_pending();
         self.due_again = due.again;
         self.to_save |= !due.sends.is_empty() || !due.reports.is_empty();
         let sends = due.sends.into_iter().map(|send| self.word(send, known.store, now));
@@ -163,6 +181,38 @@ impl Telling {
         Notification::of(send, message)
     }
 
+    fn show_pending(&mut self) {
+        self.shown = None;
+        let pending = self.dispatch.told().pending();
+        for receiver in &self.routing.receivers {
+            self.own.set_pending(receiver, pending.get(receiver).copied().unwrap_or_default());
+        }
+    }
+
+    /// How the conversations stand, for people.
+    pub(super) fn lines(&mut self) -> Arc<[Line]> {
+        Arc::clone(self.shown.get_or_insert_with(|| self.dispatch.told().lines().into()))
+    }
+
+    /// The latest dead letters.
+    pub(super) fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.dead_letters.iter().cloned().collect()
+    }
+
+    /// Takes a notification that can never be delivered.
+    pub(super) fn keep_dead_letter(&mut self, letter: DeadLetter) {
+        self.own.count_dead_letters(&letter.receiver, "refused", 1);
+        self.dead_letters.push_back(letter);
+        if self.dead_letters.len() > MOST_DEAD_LETTERS {
+            self.dead_letters.pop_front();
+        }
+    }
+
+    /// Whether this replica tells.
+    pub(super) fn is_in_office(&self) -> bool {
+        self.office.is_some()
+    }
+
     /// Whether the outcome of something is not known yet.
     pub(super) fn is_sending(&self) -> bool {
         let told = self.dispatch.told();
@@ -181,6 +231,7 @@ impl Telling {
         }
         self.dispatch.record(receiver, topic, outcome, now);
         self.changed(true);
+        self.show_pending();
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn run(args: AlertsArgs) -> Result<(), Failure> {
     if args.at.is_some() && !matches!(config.general.source, Source::Replay(_)) {
         return Err(Failure::Usage("--at needs --source replay:PATH: only a recording has a past".to_owned()));
     }
-    let Once { engine, oddities, whole } = app::once(&config)?;
+    let Once { mut engine, oddities, whole } = app::once(&config)?;
     oddities.iter().for_each(|oddity| warn(oddity));
     let view = engine.view();
     print(&match args.output {

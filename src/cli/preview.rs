@@ -88,7 +88,7 @@ fn on_plan(rule: &'static Rule, turn: Turn, key: &Key, config: &Config) -> Resul
     if matches!(rule.check, Check::Provider(_)) {
         return Err(Failure::Usage(format!("{} is about a provider: leave out --plan", rule.name)));
     }
-    let Once { engine, oddities, whole } = app::once(config)?;
+    let Once { mut engine, oddities, whole } = app::once(config)?;
     oddities.iter().for_each(|oddity| warn(oddity));
     let view = engine.view();
     let Some(state) = view.snapshot.plans.get(key) else {

@@ -17,12 +17,12 @@ use crate::store::Store;
 use std::collections::BTreeMap;
 
 /// What was found at the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Began {
     /// Alerts that are not told to at least one receiver, because they were there before.
     pub baseline: usize,
-    /// Conversations that cannot be ended, because their receiver is gone.
-    pub abandoned: usize,
+    /// Conversations that cannot be ended, because their receiver is gone, by receiver.
+    pub abandoned: BTreeMap<Receiver, usize>,
 }
 
 /// When a part of the ledger was lost: by the uid of an object the instant before which everything that fired had been told.
@@ -35,7 +35,9 @@ impl Dispatch {
         let receivers = &self.routing.receivers;
         self.told.conversations.retain(|(receiver, _), told| {
             let stays = receivers.contains(receiver);
-            began.abandoned += usize::from(!stays && told.is_owed());
+            if !stays && told.is_owed() {
+                *began.abandoned.entry(receiver.clone()).or_default() += 1;
+            }
             stays
         });
         for conversation in self.told.conversations.values_mut() {

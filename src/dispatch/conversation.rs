@@ -58,6 +58,8 @@ pub struct Conversation {
     pub again: Option<Time>,
     /// How often in a row nothing arrived.
     pub failures: u32,
+    /// Since when something waits to arrive.
+    pub waiting: Option<Time>,
     /// Whether its end is not to be told.
     pub ends_silently: bool,
     /// What it is about; nothing for a digest.
@@ -242,6 +244,7 @@ impl Conversation {
             Turn::Resolved | Turn::Over => {}
         }
         self.opened = self.opened.or(Some(now));
+        self.waiting = self.waiting.or(Some(now));
         self.again = None;
         self.sending.insert(intent).clone()
     }
@@ -251,7 +254,7 @@ impl Conversation {
         let Some(intent) = self.sending.take() else { return };
         match outcome {
             Outcome::Delivered => {
-                (self.failures, self.told, self.in_doubt) = (0, Some(now), None);
+                (self.failures, self.waiting, self.told, self.in_doubt) = (0, None, Some(now), None);
                 self.arrived(intent);
             }
             Outcome::Failed(again) => {
@@ -265,7 +268,7 @@ impl Conversation {
                 self.perhaps.extend(intent.alerts);
             }
             Outcome::Refused => {
-                (self.failures, self.in_doubt) = (0, None);
+                (self.failures, self.waiting, self.in_doubt) = (0, None, None);
                 match intent.turn {
                     Turn::Resolved | Turn::Over => self.close(),
                     Turn::Firing | Turn::Updated | Turn::Reminder if self.once.is_some() => self.close(),
@@ -314,6 +317,7 @@ impl Conversation {
     /// Ends the episode.
     pub(super) fn close(&mut self) {
         self.closed = true;
+        (self.waiting, self.failures) = (None, 0);
         self.known = AlertSet::default();
         self.perhaps = AlertSet::default();
         self.threads = BTreeSet::new();

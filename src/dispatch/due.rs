@@ -184,13 +184,13 @@ fn begin(
     let mut alerts = alerts.into_iter();
     let Some(alert) = alerts.next() else {
         // There is nothing to say, and nobody would ever answer what became of it.
-        conversation.sending = None;
+        (conversation.sending, conversation.waiting) = (None, None);
         return;
     };
     pass.paced.note(receiver, pass.routing.paces.get(receiver), pass.now);
     let (receiver, topic, others, episode) = (receiver.clone(), topic.clone(), alerts.collect(), conversation.episode);
-    let remote = conversation.remote.clone();
-    pass.due.sends.push(Send { receiver, topic, episode, turn, is_repeat, remote, alert, others, ended });
+    let (remote, failures) = (conversation.remote.clone(), conversation.failures);
+    pass.due.sends.push(Send { receiver, topic, episode, turn, is_repeat, failures, remote, alert, others, ended });
 }
 
 /// Goes on with the conversations that there are; where a receiver does not take all at once, with the worst first.

@@ -3,7 +3,8 @@
 //! Called by the loop after each evaluation. Pure: it decides, `notify` sends, the ledger keeps the account. A reader begins
 //! with `conversation`, the state machine of one receiver and one topic; `due` runs all of them and opens new ones, `begin`
 //! takes stock at the start. `thread` says which alerts are one conversation, `route` with `matcher` and `labels` who is told,
-//! `scene` how things stand now, `pace` how fast a receiver takes it, `campaign` when a report is due.
+//! `scene` how things stand now, `pace` how fast a receiver takes it, `campaign` when a report is due,
+//! `overview` how the conversations stand.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -14,6 +15,7 @@ mod conversation;
 mod due;
 mod labels;
 mod matcher;
+mod overview;
 mod pace;
 mod reach;
 mod route;
@@ -27,6 +29,7 @@ pub use conversation::{Conversation, Intent, Outcome, Receiver};
 pub use due::{Dispatch, Due, Settled, Told};
 pub use labels::{LABELS, Labels, OF_THE_PLAN};
 pub use matcher::{Matcher, Operator};
+pub use overview::{DeadLetter, Line, Pending, Stage};
 pub use pace::Pace;
 pub use reach::unreachable;
 pub use route::{Route, Routing, Selection, Standing, Storm, Timing};
@@ -64,6 +67,8 @@ pub struct Send {
     pub turn: Turn,
     /// Whether the receiver may know it already: it is not known what became of the last one.
     pub is_repeat: bool,
+    /// How often in a row it has not arrived.
+    pub failures: u32,
     /// What the receiver calls the conversation; empty if it has no name there.
     pub remote: Text,
     /// The alert that says the most.

@@ -53,6 +53,16 @@ pub enum Topic {
     Campaign(Time),
 }
 
+impl Topic {
+    /// Whether it is told once, so that there is no end to tell.
+    pub fn is_told_once(&self) -> bool {
+        match self {
+            Self::Thread(_) | Self::Digest(_) => false,
+            Self::Baseline(_) | Self::Over(_) | Self::Campaign(_) => true,
+        }
+    }
+}
+
 /// By what the alerts of a thread are ordered: the worst first, then by the table of rules, then the oldest.
 pub(super) fn weight(alert: &Alert) -> (Severity, usize, Time, &AlertId) {
     let row = RULES.iter().position(|rule| rule.name == alert.id.rule).unwrap_or(RULES.len());

@@ -60,7 +60,7 @@ pub(super) fn alerts(server: &Server) -> Answer {
     }
 }
 
-fn json(code: StatusCode, body: &impl Serialize) -> Answer {
+pub(super) fn json(code: StatusCode, body: &impl Serialize) -> Answer {
     match serde_json::to_vec(body) {
         Ok(mut bytes) => {
             bytes.push(b'\n');
@@ -72,7 +72,7 @@ fn json(code: StatusCode, body: &impl Serialize) -> Answer {
 
 /// An instant, written as RFC 3339.
 #[derive(Clone, Copy)]
-struct Instant(Time);
+pub(super) struct Instant(Time);
 
 impl Serialize for Instant {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -85,7 +85,7 @@ fn known(bytes: u64) -> Option<u64> {
     Some(bytes).filter(|bytes| *bytes > 0)
 }
 
-fn instant(time: Option<Time>) -> Option<Instant> {
+pub(super) fn instant(time: Option<Time>) -> Option<Instant> {
     time.map(Instant)
 }
 

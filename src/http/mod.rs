@@ -9,6 +9,7 @@ mod api;
 mod auth;
 mod deadline;
 mod negotiate;
+mod notifications;
 mod pages;
 mod routes;
 mod server;
@@ -20,6 +21,7 @@ pub use server::{Server, serve};
 pub use web::Web;
 
 use crate::alert::{Alert, Scope};
+use crate::dispatch::{DeadLetter, Line};
 use crate::metrics::Exposition;
 use crate::plan::{Key, Time};
 use crate::policy::Decision;
@@ -41,6 +43,12 @@ pub struct View {
     pub at: Option<Time>,
     /// Every alert, by what it concerns.
     pub alerts: imbl::OrdMap<Scope, Arc<[Alert]>>,
+    /// Whether this replica is the one that acts.
+    pub acts: bool,
+    /// What receivers know, and what is on its way to them.
+    pub notifications: Arc<[Line]>,
+    /// The latest notifications that can never be delivered.
+    pub dead_letters: Vec<DeadLetter>,
     /// How the watches of a cluster stand; none for other sources.
     pub health: Health,
 }

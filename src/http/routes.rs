@@ -3,7 +3,7 @@
 use super::answer::Answer;
 use super::negotiate::negotiate;
 use super::web::Loaded;
-use super::{Server, api, pages};
+use super::{Server, api, notifications, pages};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, VARY, WWW_AUTHENTICATE};
@@ -20,6 +20,7 @@ enum Route {
     Ready,
     Plans,
     Alerts,
+    Notifications,
     Plan(String, String),
     Config,
     Nothing,
@@ -35,6 +36,7 @@ impl Route {
             "/config" => Self::Config,
             "/api/v1/plans" => Self::Plans,
             "/api/v1/alerts" => Self::Alerts,
+            "/api/v1/notifications" => Self::Notifications,
             _ => match path.strip_prefix("/api/v1/plans/").and_then(|rest| rest.split_once('/')) {
                 Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
                     Self::Plan(unescape(namespace), unescape(name))
@@ -53,6 +55,7 @@ impl Route {
             Self::Ready => "/readyz",
             Self::Plans => "/api/v1/plans",
             Self::Alerts => "/api/v1/alerts",
+            Self::Notifications => "/api/v1/notifications",
             Self::Plan(..) => "/api/v1/plans/{namespace}/{name}",
             Self::Config => "/config",
             Self::Nothing => "other",
@@ -82,6 +85,7 @@ pub(super) async fn answer<B>(server: Arc<Server>, request: Request<B>) -> Resul
             Route::Ready => pages::ready(&server, request.uri().query().is_some_and(|query| query.contains("verbose"))),
             Route::Plans => beside(&server, api::plans).await,
             Route::Alerts => beside(&server, api::alerts).await,
+            Route::Notifications => beside(&server, notifications::notifications).await,
             Route::Plan(namespace, name) => {
                 let (namespace, name) = (namespace.clone(), name.clone());
                 beside(&server, move |server| api::plan(server, &namespace, &name)).await

@@ -70,6 +70,8 @@ struct ConversationForm {
     once: Option<IntentForm>,
     #[serde(skip_serializing_if = "is_default")]
     remote: Text,
+    #[serde(skip_serializing_if = "is_default")]
+    waiting: Option<u32>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -343,6 +345,7 @@ fn from_conversation(receiver: &Text, topic: &Topic, told: &Conversation, reason
         threads: told.threads.iter().map(from_thread).collect(),
         once: told.once.as_ref().map(|intent| from_intent(intent, reason)),
         remote: told.remote.clone(),
+        waiting: told.waiting.map(Time::unix),
     }
 }
 
@@ -364,6 +367,7 @@ fn to_conversation(form: ConversationForm) -> Result<((Text, Topic), Conversatio
         threads: form.threads.into_iter().map(to_thread).collect::<BTreeSet<_>>(),
         once: form.once.map(to_intent).transpose()?.map(Box::new),
         remote: form.remote,
+        waiting: form.waiting.map(time).transpose()?,
     };
     Ok(((form.receiver, to_topic(form.topic)?), told))
 }

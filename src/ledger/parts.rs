@@ -111,6 +111,7 @@ fn join(whole: &mut BTreeMap<(Receiver, Topic), Conversation>, key: (Receiver, T
     other.silent.extend(piece.silent);
     other.again = other.again.max(piece.again);
     other.failures = other.failures.max(piece.failures);
+    other.waiting = other.waiting.into_iter().chain(piece.waiting).min();
     other.closed &= piece.closed;
     other.threads.extend(piece.threads);
     if other.remote.is_empty() {

@@ -64,6 +64,8 @@ pub struct Notification {
     pub topic: Topic,
     /// How often the topic was resolved and began again before. Topic and episode name one incident.
     pub episode: u32,
+    /// How often in a row it has not arrived.
+    pub failures: u32,
     /// What the receiver calls the conversation; empty if it has no name there.
     pub remote: Text,
     /// In which term of office it was decided: the account of another one knows nothing of it.
@@ -77,16 +79,16 @@ pub struct Notification {
 impl Notification {
     /// What `dispatch` wants to be sent, in these words.
     pub fn of(send: Send, message: Message) -> Self {
-        let Send { receiver, topic, episode, remote, alert, others, .. } = send;
+        let Send { receiver, topic, episode, failures, remote, alert, others, .. } = send;
         let alerts = std::iter::once(alert).chain(others).collect();
-        Self { receiver, topic, episode, remote, term: 0, alerts, message }
+        Self { receiver, topic, episode, failures, remote, term: 0, alerts, message }
     }
 
     /// A report, in these words.
     pub fn of_report(report: CampaignReport, message: Message) -> Self {
         let CampaignReport { receiver, at, .. } = report;
         let (topic, remote) = (Topic::Campaign(at), Text::new());
-        Self { receiver, topic, episode: 0, remote, term: 0, alerts: Vec::new(), message }
+        Self { receiver, topic, episode: 0, failures: 0, remote, term: 0, alerts: Vec::new(), message }
     }
 }
 

@@ -117,7 +117,7 @@ pub fn sample_on(rule: &Rule, turn: Turn, state: &PlanState, now: Time) -> Sampl
 
 fn send(topic: Topic, turn: Turn, alert: Alert, others: Vec<Alert>) -> Send {
     let (receiver, remote, ended) = ("log".into(), Text::new(), Vec::new());
-    Send { receiver, topic, episode: 0, turn, is_repeat: false, remote, alert, others, ended }
+    Send { receiver, topic, episode: 0, turn, is_repeat: false, failures: 0, remote, alert, others, ended }
 }
 
 fn alert(rule: &Rule, scope: Scope, uid: &Text, attempt: usize, finding: Finding) -> Alert {

@@ -60,25 +60,43 @@ macro_rules! own {
 
 const BUILD_HELP: &str = "The version of this program, always 1";
 
-/// The histogram of the lag, with its buckets.
-#[derive(Clone, Debug)]
-struct Lag(Histogram);
+/// Defines a histogram, or a family of them, with its buckets.
+macro_rules! histogram {
+    ($name:ident, $type:ty, $new:expr) => {
+        #[derive(Clone, Debug)]
+        struct $name($type);
 
-impl Default for Lag {
-    fn default() -> Self {
-        Self(Histogram::new([1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0]))
-    }
+        impl Default for $name {
+            fn default() -> Self {
+                Self($new)
+            }
+        }
+
+        impl EncodeMetric for $name {
+            fn encode(&self, encoder: MetricEncoder<'_>) -> std::fmt::Result {
+                self.0.encode(encoder)
+            }
+
+            fn metric_type(&self) -> MetricType {
+                MetricType::Histogram
+            }
+        }
+    };
 }
 
-impl EncodeMetric for Lag {
-    fn encode(&self, encoder: MetricEncoder<'_>) -> std::fmt::Result {
-        self.0.encode(encoder)
-    }
+type Histograms = Family<Labels<1>, Histogram, fn() -> Histogram>;
 
-    fn metric_type(&self) -> MetricType {
-        MetricType::Histogram
-    }
-}
+histogram!(Lag, Histogram, Histogram::new([1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0]));
+histogram!(
+    Durations,
+    Histograms,
+    Histograms::new_with_constructor(|| Histogram::new([0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]))
+);
+histogram!(
+    Delays,
+    Histograms,
+    Histograms::new_with_constructor(|| Histogram::new([1.0, 5.0, 30.0, 60.0, 300.0, 1800.0, 7200.0]))
+);
 
 fn watch_labels(watch: &WatchId) -> Labels<2> {
     [("kind", watch.kind.to_string()), ("watch_namespace", watch.namespace.to_string())]
@@ -124,6 +142,18 @@ own! {
         "Notifications that were handed to a receiver";
     deliveries: Family<Labels<2>, Counter> = "mtv_sentinel_deliveries", "counter", ["receiver", "outcome"],
         "Attempts to deliver a notification: delivered, failed (it did not arrive), unknown (it may have), refused (it never will)";
+    retries: Family<Labels<1>, Counter> = "mtv_sentinel_delivery_retries", "counter", ["receiver"],
+        "Attempts to deliver that followed one that failed or whose outcome is unknown";
+    dead_letters: Family<Labels<2>, Counter> = "mtv_sentinel_dead_letters", "counter", ["receiver", "reason"],
+        "Notifications that can never be delivered: refused by the receiver, or owed to a receiver that is gone (abandoned)";
+    pending: Family<Labels<1>, Gauge> = "mtv_sentinel_pending_notifications", "gauge", ["receiver"],
+        "Messages that are on their way, or did not arrive and are told again";
+    oldest_pending: Family<Labels<1>, Gauge> = "mtv_sentinel_oldest_pending_notification_timestamp_seconds", "gauge", ["receiver"],
+        "Since when the first of them waits to arrive; absent while there is none";
+    delivery_duration: Durations = "mtv_sentinel_delivery_duration_seconds", "histogram", ["receiver"],
+        "How long an attempt to deliver took";
+    notification_delay: Delays = "mtv_sentinel_notification_delay_seconds", "histogram", ["receiver"],
+        "How long after an alert began to fire its receiver was first told of it, group_wait included; times are whole seconds";
     ledger_writes: Counter = "mtv_sentinel_ledger_writes", "counter", [],
         "Parts of the ledger that were written";
     ledger_failures: Counter = "mtv_sentinel_ledger_write_failures", "counter", [],
@@ -148,10 +178,16 @@ fn in_order(page: &str) -> String {
     let mut ordered = String::with_capacity(page.len());
     for block in lines.chunk_by(|a, b| is_head(a) == is_head(b)) {
         let mut block = block.to_vec();
-        // The buckets of a histogram have an order of their own.
-        let sortable = |line: &&str| !line.starts_with('#') && !line.contains("_bucket{");
-        if block.iter().all(sortable) {
-            block.sort_unstable();
+        if block.iter().all(|line| !is_head(line)) {
+            // The lines of one histogram, which begin with its sum, have an order of their own.
+            let is_histogram = block.iter().any(|line| line.contains("_bucket{"));
+            let mut metrics: Vec<&[&str]> = if is_histogram {
+                block.chunk_by(|_, next| !next.split(['{', ' ']).next().is_some_and(|name| name.ends_with("_sum"))).collect()
+            } else {
+                block.chunks(1).collect()
+            };
+            metrics.sort_unstable();
+            block = metrics.concat();
         }
         ordered.extend(block);
     }
@@ -181,6 +217,17 @@ impl Own {
 
     /// The notifications of a receiver are there from the start.
     pub fn start_notifications(&self, receiver: &str) {
+        let labels = [("receiver", receiver.to_owned())];
+        let with = |name, value: &str| [("receiver", receiver.to_owned()), (name, value.to_owned())];
+        let _ = self.retries.get_or_create_owned(&labels);
+        let _ = self.delivery_duration.0.get_or_create_owned(&labels);
+        let _ = self.notification_delay.0.get_or_create_owned(&labels);
+        for outcome in ["delivered", "failed", "unknown", "refused"] {
+            let _ = self.deliveries.get_or_create_owned(&with("outcome", outcome));
+        }
+        for reason in ["abandoned", "refused"] {
+            let _ = self.dead_letters.get_or_create_owned(&with("reason", reason));
+        }
         for rule in crate::alert::RULES {
             for turn in crate::dispatch::Turn::ALL {
                 let _ = self.notifications.get_or_create_owned(&notification(receiver, rule.name, turn.as_str()));
@@ -295,6 +342,36 @@ impl Own {
     pub fn count_delivery(&self, receiver: &str, outcome: &'static str) {
         let labels = [("receiver", receiver.to_owned()), ("outcome", outcome.to_owned())];
         self.deliveries.get_or_create_owned(&labels).inc();
+    }
+
+    /// An attempt to deliver took so long; it may have followed one that did not succeed.
+    pub fn observe_delivery(&self, receiver: &str, took: std::time::Duration, is_retry: bool) {
+        let labels = [("receiver", receiver.to_owned())];
+        self.delivery_duration.0.get_or_create_owned(&labels).observe(took.as_secs_f64());
+        if is_retry {
+            self.retries.get_or_create_owned(&labels).inc();
+        }
+    }
+
+    /// A receiver was told of an alert for the first time, so long after it began to fire.
+    pub fn observe_delay(&self, receiver: &str, delay: std::time::Duration) {
+        self.notification_delay.0.get_or_create_owned(&[("receiver", receiver.to_owned())]).observe(delay.as_secs_f64());
+    }
+
+    /// Notifications that can never be delivered.
+    pub fn count_dead_letters(&self, receiver: &str, reason: &'static str, number: usize) {
+        let labels = [("receiver", receiver.to_owned()), ("reason", reason.to_owned())];
+        self.dead_letters.get_or_create_owned(&labels).inc_by(number as u64);
+    }
+
+    /// What waits to arrive at a receiver.
+    pub fn set_pending(&self, receiver: &str, pending: crate::dispatch::Pending) {
+        let labels = [("receiver", receiver.to_owned())];
+        self.pending.get_or_create_owned(&labels).set(count(pending.messages));
+        match pending.oldest {
+            Some(oldest) => drop(self.oldest_pending.get_or_create_owned(&labels).set(oldest.unix().into())),
+            None => drop(self.oldest_pending.remove(&labels)),
+        }
     }
 
     /// A part of the ledger was written.

@@ -10,7 +10,7 @@ pub mod webhook;
 
 pub use webhook::Webhook;
 
-use crate::dispatch::{Receiver, Topic};
+use crate::dispatch::{Receiver, Topic, Turn};
 use crate::message::Notification;
 use crate::metrics::Own;
 use crate::plan::{Text, Time};
@@ -83,6 +83,8 @@ pub struct Done {
     pub topic: Topic,
     /// In which term of office it was decided.
     pub term: u64,
+    /// Its title.
+    pub title: String,
     /// That.
     pub verdict: Verdict,
     /// What the receiver calls the conversation from now on, if it says so.
@@ -175,14 +177,15 @@ async fn work(
     done: mpsc::UnboundedSender<Done>,
 ) {
     let mut backoff = Backoff::default();
-    let mut under_way: JoinSet<(Notification, Receipt)> = JoinSet::new();
+    let mut under_way: JoinSet<(Notification, Receipt, Duration)> = JoinSet::new();
     let mut alone_until: Option<Instant> = None;
     loop {
         tokio::select! {
             Some(ended) = under_way.join_next(), if !under_way.is_empty() => {
-                if let Ok((notification, receipt)) = ended {
+                if let Ok((notification, receipt, took)) = ended {
+                    own.observe_delivery(&notification.receiver, took, notification.failures > 0);
                     let is_busy = matches!(receipt.verdict, Verdict::NotSent(..));
-                    let pause = finish(notification, receipt, &mut backoff, &own, &done);
+                    let pause = finish(notification, receipt, &mut backoff, &own, now(), &done);
                     alone_until = is_busy.then(|| Instant::now() + pause);
                 }
             }
@@ -190,23 +193,25 @@ async fn work(
                 let Some(notification) = next else { break };
                 let left = alone_until.map(|until| until.saturating_duration_since(Instant::now()));
                 if let Some(pause) = left.filter(|left| !left.is_zero()) {
-                    let Notification { receiver, topic, term, .. } = notification;
+                    let Notification { receiver, topic, term, message, .. } = notification;
                     let verdict = Verdict::NotSent(None, "it is left alone".to_owned());
-                    let _ = done.send(Done { receiver, topic, term, verdict, remote: None, pause });
+                    let _ = done.send(Done { receiver, topic, term, title: message.title, verdict, remote: None, pause });
                     continue;
                 }
                 let sender = Arc::clone(&sender);
                 let now = now();
                 under_way.spawn(async move {
+                    let start = Instant::now();
                     let receipt = sender.send(&notification, now).await;
-                    (notification, receipt)
+                    (notification, receipt, start.elapsed())
                 });
             }
         }
     }
     while let Some(ended) = under_way.join_next().await {
-        if let Ok((notification, receipt)) = ended {
-            let _ = finish(notification, receipt, &mut backoff, &own, &done);
+        if let Ok((notification, receipt, took)) = ended {
+            own.observe_delivery(&notification.receiver, took, notification.failures > 0);
+            let _ = finish(notification, receipt, &mut backoff, &own, now(), &done);
         }
     }
 }
@@ -217,8 +222,10 @@ fn finish(
     receipt: Receipt,
     backoff: &mut Backoff,
     own: &Own,
+    at: Time,
     done: &mpsc::UnboundedSender<Done>,
 ) -> Duration {
+    let began = notification.alerts.iter().map(|alert| alert.fires).min().filter(|_| !notification.topic.is_told_once());
     let Notification { receiver, topic, term, message, .. } = notification;
     let Receipt { verdict, remote } = receipt;
     if let Some(why) = &message.fallback {
@@ -231,7 +238,12 @@ fn finish(
         Verdict::Unknown(_) => backoff.fail(None),
     };
     match &verdict {
-        Verdict::Delivered => own.count_notification(&receiver, message.rule, message.turn.as_str()),
+        Verdict::Delivered => {
+            own.count_notification(&receiver, message.rule, message.turn.as_str());
+            if let (Turn::Firing, false, Some(fires)) = (message.turn, message.is_repeat, began) {
+                own.observe_delay(&receiver, at.since(fires));
+            }
+        }
         Verdict::NotSent(_, why) => tracing::warn!(%receiver, title = message.title, ?pause, "not sent: {why}"),
         Verdict::Unknown(why) => {
             tracing::warn!(%receiver, title = message.title, ?pause, "it is not known whether it arrived, so it is told again: {why}");
@@ -240,6 +252,6 @@ fn finish(
     }
     own.count_delivery(&receiver, verdict.as_str());
     // The loop is gone only when the program stops.
-    let _ = done.send(Done { receiver, topic, term, verdict, remote, pause });
+    let _ = done.send(Done { receiver, topic, term, title: message.title, verdict, remote, pause });
     pause
 }

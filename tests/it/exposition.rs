@@ -4,6 +4,7 @@ use crate::support::{minute, plan, provider, recording, recordings, repository, 
 use mtv_sentinel::alert::Scope;
 use mtv_sentinel::app::Engine;
 use mtv_sentinel::config::{Config, Layers};
+use mtv_sentinel::dispatch::Pending;
 use mtv_sentinel::http::{Negotiated, View, negotiate};
 use mtv_sentinel::metrics::{FAMILIES, Family, Format, OWN, Out, Own, PlanContext, Render, Sink, Value};
 use mtv_sentinel::store::{Report, Trouble, WatchId};
@@ -401,6 +402,10 @@ fn our_own_metrics_are_those_of_the_table() {
     own.observe_lag(std::time::Duration::from_secs(3));
     own.set_ledger_bytes(0, 1);
     own.count_ledger_conflicts(1);
+    own.observe_delivery("log", std::time::Duration::ZERO, true);
+    own.observe_delay("log", std::time::Duration::ZERO);
+    own.count_dead_letters("log", "refused", 1);
+    own.set_pending("log", Pending { messages: 1, oldest: Some(minute(0.0)) });
     own.count_delivery("log", "delivered");
     let watch = WatchId { kind: mtv_sentinel::plan::Kind::Plan, namespace: "ns".into() };
     own.set_contact(&watch, minute(0.0));
@@ -428,8 +433,14 @@ fn our_own_metrics_are_those_of_the_table() {
 
 #[test]
 fn our_own_metrics_come_in_the_same_order_every_time() {
-    let page = own().encode();
-    assert!((0..20).all(|_| own().encode() == page));
+    let of_two = || {
+        let own = own();
+        own.start_notifications("pager");
+        own.start_notifications("log");
+        own.encode()
+    };
+    let page = of_two();
+    assert!((0..20).all(|_| of_two() == page));
 }
 
 #[test]

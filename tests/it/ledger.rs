@@ -89,6 +89,7 @@ fn conversation() -> impl Strategy<Value = Conversation> {
                 sending,
                 again,
                 failures,
+                waiting: told.filter(|_| closed),
                 ends_silently,
                 scope: None,
                 closed,

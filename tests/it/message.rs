@@ -124,6 +124,7 @@ fn send(alert: Alert, turn: Turn) -> Send {
         episode: 0,
         turn,
         is_repeat: false,
+        failures: 0,
         remote: "".into(),
         alert,
         others: Vec::new(),

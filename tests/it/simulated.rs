@@ -66,7 +66,7 @@ fn the_scenarios_lead_the_plans_through_the_phases_that_they_are_made_for() {
         let name = scenario.namespace().to_owned();
         // Forty plans that do the same thing.
         let many = name.contains("many");
-        let Replayed { engine, story } = replay(scenario);
+        let Replayed { mut engine, story } = replay(scenario);
         writeln!(text, "{name}").unwrap();
         let view = engine.view();
         for (plan, (phases, flags)) in story.iter().take(if many { 3 } else { usize::MAX }) {
