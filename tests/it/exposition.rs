@@ -401,6 +401,8 @@ fn our_own_metrics_are_those_of_the_table() {
     own.observe_lag(std::time::Duration::from_secs(3));
     own.set_ledger_bytes(0, 1);
     own.count_delivery("log", "delivered");
+    own.set_lease_term(1);
+    own.count_lease_renewal("renewed");
     let watch = WatchId { kind: mtv_sentinel::plan::Kind::Plan, namespace: "ns".into() };
     own.set_contact(&watch, minute(0.0));
     for report in
