@@ -30,7 +30,7 @@ fn install(plane: &ControlPlane) {
     plane.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"], "");
 }
 
-async fn shared() -> &'static ControlPlane {
+pub async fn shared() -> &'static ControlPlane {
     static SHARED: OnceCell<ControlPlane> = OnceCell::const_new();
     SHARED.get_or_init(|| with_crds(Options::default())).await
 }

@@ -35,6 +35,7 @@ mod timelines;
 mod cluster;
 mod files;
 mod http;
+mod lease;
 mod scripted;
 mod simulated;
 mod web_config;
