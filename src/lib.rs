@@ -16,6 +16,7 @@ pub mod store;
 
 pub mod archive;
 pub mod http;
+pub mod lease;
 pub mod ledger;
 pub mod notify;
 pub mod watch;

@@ -10,6 +10,7 @@ mod files;
 mod http;
 mod kubernetes;
 mod layers;
+mod lease;
 mod ledger;
 mod log;
 mod message;
@@ -29,6 +30,7 @@ pub use files::FilesConfig;
 pub use http::HttpConfig;
 pub use kubernetes::KubernetesConfig;
 pub use layers::{ENV_PREFIX, Layers};
+pub use lease::{LeaseConfig, LeaseMode};
 pub use ledger::LedgerConfig;
 pub use log::{LogConfig, LogFormat, LogLevel};
 pub use message::MessageConfig;
@@ -116,6 +118,7 @@ config! {
     notify: NotifyConfig, "Who is told.";
     message: MessageConfig, "How notifications read, and what they link to.";
     ledger: LedgerConfig, "Where it is kept what was told to whom.";
+    lease: LeaseConfig, "Which of several replicas notifies and archives.";
     archive: ArchiveConfig, "What happens to plans that have succeeded.";
     kubernetes: KubernetesConfig, "The source cluster.";
     files: FilesConfig, "The source files:PATH.";
@@ -134,5 +137,6 @@ impl Config {
         self.metrics.check(errors);
         self.http.check(errors);
         self.notify.check(&self.alerts, errors);
+        self.lease.check(errors);
     }
 }

@@ -1,6 +1,6 @@
 //! The metrics about ourselves, in prometheus-client's registry.
 //!
-//! One row each in [`OWN`], from which they are registered and documented. Counted into by `app`, `http` and `notify`.
+//! One row each in [`OWN`], from which they are registered and documented. Counted into by `app`, `http`, `lease` and `notify`.
 
 use super::format::Format;
 use crate::plan::Kind;
@@ -165,6 +165,12 @@ own! {
         "Messages of which a template failed, so that the built-in text was sent";
     alerts: Family<Labels<3>, Gauge> = "mtv_sentinel_alerts", "gauge", ["rule", "severity", "state"],
         "Alerts, pending and firing, of the rules that are on";
+    leader: Gauge = "mtv_sentinel_leader", "gauge", [],
+        "Whether this replica holds the lease, so that it notifies and archives; 1 where there is no lease";
+    lease_term: Gauge = "mtv_sentinel_lease_term", "gauge", [],
+        "The latest term of the lease that is known, whoever's it is: how often it was acquired; 0 where there is no lease";
+    lease_renewals: Family<Labels<1>, Counter> = "mtv_sentinel_lease_renewals", "counter", ["outcome"],
+        "Attempts to hold the lease: renewed (or acquired), conflict (somebody else wrote first), failed";
 }
 
 fn notification(receiver: &str, rule: &str, turn: &str) -> Labels<3> {
@@ -201,6 +207,11 @@ fn count(value: usize) -> i64 {
 impl Own {
     /// Label values that are known from the start are there from the start, so that a rate over them misses nothing.
     fn start_at_zero(&self) {
+        // Until somebody says that there is a lease.
+        self.leader.set(1);
+        for outcome in ["renewed", "conflict", "failed"] {
+            let _ = self.lease_renewals.get_or_create_owned(&[("outcome", outcome.to_owned())]);
+        }
         for kind in Kind::ALL {
             self.set_objects(*kind, 0);
             for change in ["applied", "deleted", "unreadable"] {
@@ -213,6 +224,21 @@ impl Own {
                 let _ = self.scrapes.get_or_create_owned(&labels);
             }
         }
+    }
+
+    /// Whether this replica holds the lease, once there is one.
+    pub fn set_leader(&self, leads: bool) {
+        self.leader.set(leads.into());
+    }
+
+    /// The latest term of the lease.
+    pub fn set_lease_term(&self, term: u64) {
+        self.lease_term.set(i64::try_from(term).unwrap_or(i64::MAX));
+    }
+
+    /// An attempt to hold the lease ended.
+    pub fn count_lease_renewal(&self, outcome: &'static str) {
+        self.lease_renewals.get_or_create_owned(&[("outcome", outcome.to_owned())]).inc();
     }
 
     /// The notifications of a receiver are there from the start.

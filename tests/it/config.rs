@@ -1,7 +1,7 @@
 //! The configuration: what is accepted, what is refused and how, and which layer counts.
 
 use crate::support::repository;
-use mtv_sentinel::config::{ArchiveMode, Config, Layers, LogFormat, LogLevel, Source};
+use mtv_sentinel::config::{ArchiveMode, Config, Layers, LeaseMode, LogFormat, LogLevel, Source};
 use std::time::Duration;
 
 fn load(file: &str, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Config, Vec<String>> {
@@ -93,6 +93,21 @@ fn the_environment_sets_every_type_of_key() {
 }
 
 #[test]
+fn whether_there_is_a_lease_is_said_by_a_word_or_a_boolean() {
+    for (file, mode) in [
+        ("", LeaseMode::Auto),
+        ("lease: {enabled: auto}", LeaseMode::Auto),
+        ("lease: {enabled: true}", LeaseMode::On),
+        ("lease: {enabled: 'false'}", LeaseMode::Off),
+    ] {
+        let config = load(file, &[], &[]).unwrap();
+        assert_eq!(config.lease.enabled, mode, "{file}");
+        assert_eq!(load(&config.show(), &[], &[]).unwrap().lease.enabled, mode, "{file}");
+    }
+    assert_eq!(load("", &[("MTV_SENTINEL__LEASE__ENABLED", "false")], &[]).unwrap().lease.enabled, LeaseMode::Off);
+}
+
+#[test]
 fn an_empty_file_and_empty_sections_are_the_defaults() {
     let defaults = Config::load(Layers::default()).unwrap().show();
     for file in ["", "# nothing\n", "log:\nhttp:\n", "{}"] {
@@ -105,7 +120,7 @@ fn each_mistake_is_named_with_its_path_its_value_what_is_accepted_and_where_it_i
     for (file, expected) in [
         (
             "listen: x",
-            "listen: there is no such key; there are cluster, source, log, http, metrics, alerts, notify, message, ledger, archive, kubernetes, files, replay [sentinel.yaml]",
+            "listen: there is no such key; there are cluster, source, log, http, metrics, alerts, notify, message, ledger, lease, archive, kubernetes, files, replay [sentinel.yaml]",
         ),
         ("htpp: {}", "htpp: there is no such key; did you mean http? [sentinel.yaml]"),
         ("http: {lisen: x}", "http.lisen: there is no such key; did you mean listen? [sentinel.yaml]"),
@@ -173,6 +188,17 @@ fn each_mistake_is_named_with_its_path_its_value_what_is_accepted_and_where_it_i
             "metrics: {plan_labels: [a-b, a_b]}",
             "metrics.plan_labels: \"a-b\" and \"a_b\" would both be shown as label_a_b; keep one of them",
         ),
+        (
+            "lease: {enabled: maybe}",
+            "lease.enabled: \"maybe\" is not accepted; it takes auto, true or false [sentinel.yaml]",
+        ),
+        ("lease: {renew_deadline: 2s}", "lease.renew_deadline: must be longer than lease.retry, 2s"),
+        ("lease: {duration: 10s}", "lease.duration: must be longer than lease.renew_deadline, 10s"),
+        (
+            "lease: {duration: 6s, renew_deadline: 4s}",
+            "lease.duration: must be longer than lease.retry and the 5s of an action, 7s",
+        ),
+        ("lease: {name: ''}", "lease.name: is empty; a Lease has a name"),
         ("metrics: {plan_labels: 5}", "metrics.plan_labels: 5 is not accepted; it takes a list of texts [sentinel.yaml]"),
     ] {
         assert_eq!(load(file, &[], &[]).unwrap_err(), [expected], "{file}");

@@ -36,6 +36,7 @@ mod cluster;
 mod files;
 mod http;
 mod keeper;
+mod lease;
 mod scripted;
 mod simulated;
 mod web_config;

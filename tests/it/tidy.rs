@@ -33,10 +33,17 @@ const CLOCKS: &[&str] = &["Instant::now", "SystemTime::now", "Timestamp::now", "
 
 /// Modules without IO.
 const PURE: &[&str] =
-    &["plan", "forklift", "store", "alert", "policy", "dispatch", "ledger", "message", "metrics", "config"];
+    &["plan", "forklift", "store", "alert", "policy", "dispatch", "ledger", "message", "metrics", "config", "lease"];
 
 /// Files with IO in modules that are pure beside them.
-const IMPURE_FILES: &[&str] = &["ledger/config_maps.rs", "ledger/folder.rs", "ledger/keep.rs", "ledger/place.rs"];
+const IMPURE_FILES: &[&str] = &[
+    "ledger/config_maps.rs",
+    "ledger/folder.rs",
+    "ledger/keep.rs",
+    "ledger/place.rs",
+    "lease/mod.rs",
+    "lease/elector.rs",
+];
 
 /// For each module, the modules of ours that it may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
@@ -51,21 +58,22 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("metrics", &["plan", "store", "alert", "policy", "dispatch"]),
     ("config", &["plan", "alert", "policy", "dispatch", "message"]),
     ("watch", &["plan", "forklift", "store", "config"]),
-    ("notify", &["plan", "store", "alert", "policy", "dispatch", "message", "metrics", "config"]),
-    ("archive", &["plan", "store", "alert", "policy", "dispatch", "metrics", "config"]),
+    ("lease", &["plan", "metrics"]),
+    ("notify", &["plan", "store", "alert", "policy", "dispatch", "message", "metrics", "config", "lease"]),
+    ("archive", &["plan", "store", "alert", "policy", "dispatch", "metrics", "config", "lease"]),
     ("http", &["plan", "store", "alert", "policy", "dispatch", "metrics", "config"]),
     (
         "app",
         &[
             "plan", "forklift", "store", "alert", "policy", "dispatch", "message", "metrics", "config", "watch", "notify",
-            "archive", "ledger", "http",
+            "archive", "ledger", "lease", "http",
         ],
     ),
     (
         "cli",
         &[
             "plan", "forklift", "store", "alert", "policy", "dispatch", "message", "metrics", "config", "watch", "notify",
-            "archive", "ledger", "http", "app",
+            "archive", "ledger", "lease", "http", "app",
         ],
     ),
 ];
@@ -85,6 +93,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("ring", &["http"]),
     ("bcrypt", &["http"]),
     ("x509_cert", &["http"]),
+    ("rustix", &["lease"]),
 ];
 
 /// A source file: the module that it belongs to, its name, and every path that it names.
