@@ -5,6 +5,7 @@
 
 mod engine;
 mod journal;
+mod office;
 mod once;
 mod receivers;
 mod telling;
@@ -18,7 +19,7 @@ pub use telling::Answer;
 use crate::archive;
 use crate::config::{Config, Source};
 use crate::http::{self, View};
-use crate::ledger::{Folder, Keeper, Place, Save};
+use crate::ledger::Save;
 use crate::message::Notification;
 use crate::metrics::Own;
 use crate::notify::{self, Notifier};
@@ -26,11 +27,12 @@ use crate::plan::Time;
 use crate::watch::replay::{Pace, Recording};
 use crate::watch::{Clock, Observation, Seen, cluster, files, replay};
 use anyhow::Context;
+use office::{Charge, Office, Term, Way};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinHandle};
 
 /// Version and commit, as `version` and the build metric tell them.
@@ -43,6 +45,9 @@ pub const COMMIT: &str = match option_env!("MTV_SENTINEL_COMMIT") {
 
 /// How long, when the program stops, an outcome is waited for.
 const LAST_WAIT: Duration = Duration::from_secs(5);
+
+/// How long an action of another replica may take that had leave to begin.
+const ACTION: Duration = Duration::from_secs(5);
 
 /// Observations that wait for the loop; a source that is faster waits.
 const QUEUE: usize = 1024;
@@ -135,23 +140,34 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let own = Arc::new(Own::new(VERSION, COMMIT));
-    let notifier = Notifier::new(receivers::targets(&config)?, Arc::clone(&own), Clock::wall)?;
+    let mut office = Office::new(&config, &input, ACTION, Arc::clone(&own)).await?;
+    let leadership = office.leadership.clone();
+    let notifier = Notifier::new(receivers::targets(&config)?, Arc::clone(&own), leadership, Clock::wall)?;
     let mut engine = Engine::new(&config, Arc::clone(&own));
-    let keeper = match (&config.ledger.path, &input) {
-        (Some(path), Input::Files(..) | Input::Cluster(_)) => {
-            let folder = Place::Folder(Arc::new(Folder::open(path).context("ledger.path")?));
-            let parts = u16::try_from(config.ledger.parts.0).unwrap_or(u16::MAX);
-            let (keeper, recovered) = Keeper::open(folder, parts, Arc::clone(&own)).await.context("ledger.path")?;
-            engine.take_office(keeper.epoch(), recovered, None);
-            Some(keeper)
+    // Unbounded: what goes through these concerns single plans, and their tasks do nothing that could block.
+    let (send, due) = mpsc::unbounded_channel();
+    let (charge, charges) = mpsc::unbounded_channel();
+    let only_term = office.only_term(&send).await?;
+    let elector = office.elector();
+    let (way, office) = match only_term {
+        Some(Term { number, recovered, way, keeping }) => {
+            engine.take_office(number, *recovered, None);
+            drop((send, charge));
+            let keep = async {
+                if let Some(keeping) = keeping {
+                    keeping.run().await
+                }
+            };
+            (way, tokio::spawn(keep))
         }
-        (Some(_), Input::Replay(..)) | (None, _) => None,
+        None => {
+            engine.leave_office();
+            (Way::Closed, tokio::spawn(office.hold(send, charge)))
+        }
     };
     let (publish, view) = watch::channel(Arc::new(engine.view()));
     let server = http::Server::new(&config, VERSION, Clock::wall, view, Arc::clone(&own))
         .context("the web configuration is wrong")?;
-    // Unbounded: both carry changes of single plans, and their tasks do nothing that could block.
-    let (send, due) = mpsc::unbounded_channel();
     let (finish, done) = mpsc::unbounded_channel();
     let (decide, decisions) = mpsc::unbounded_channel();
     let (observe, observations) = mpsc::channel(QUEUE);
@@ -159,18 +175,18 @@ pub async fn run(
     let clock = input.clock();
     let mut source = input.start(observe);
     let mut notifier = tokio::spawn(notifier.deliver(due, finish));
-    let (send, keeper) = match keeper {
-        None => (Way::Straight(send), tokio::spawn(async {})),
-        Some(keeper) => {
-            let (save, saves) = mpsc::unbounded_channel();
-            (Way::Kept(save), tokio::spawn(async move { drop(keeper.keep(saves, send).await) }))
-        }
-    };
     let archiver = tokio::spawn(archive::dry_run(decisions));
     let (stop_http, http_stopped) = watch::channel(false);
     let mut server = tokio::spawn(http::serve(listener, server, http_stopped));
-    let outputs = Outputs { publish, send, decide, journal };
-    let mut main_loop = tokio::spawn(run_loop(engine, clock, observations, done, outputs));
+    let (release, released) = oneshot::channel();
+    let elector = tokio::spawn(async move {
+        if let Some(elector) = elector {
+            elector.run(async { drop(released.await) }).await;
+        }
+    });
+    let inputs = Inputs { observations, done, charges };
+    let outputs = Outputs { publish, way, decide, journal };
+    let mut main_loop = tokio::spawn(run_loop(engine, clock, inputs, outputs));
 
     let result = tokio::select! {
         () = stop => Ok(()),
@@ -193,11 +209,14 @@ pub async fn run(
         let _ = main_loop.await;
     }
     let _ = stop_http.send(true);
-    let _ = tokio::join!(keeper, archiver);
+    let _ = tokio::join!(office, archiver);
     // What a receiver has not taken by now is in the ledger as under way, and is told again by the next start.
     if !notifier.is_finished() && tokio::time::timeout(LAST_WAIT, &mut notifier).await.is_err() {
         notifier.abort();
     }
+    // Nothing is under way any more: another replica may act.
+    let _ = release.send(());
+    let _ = elector.await;
     if !server.is_finished() {
         let _ = server.await;
     }
@@ -213,18 +232,17 @@ fn end_of_source(ended: Result<anyhow::Result<()>, JoinError>) -> anyhow::Error 
     }
 }
 
-/// The way of what is to be sent.
-enum Way {
-    /// To those who send it.
-    Straight(mpsc::UnboundedSender<Notification>),
-    /// Through the ledger.
-    Kept(mpsc::UnboundedSender<Save<Notification>>),
+/// Where what concerns the loop comes from.
+struct Inputs {
+    observations: mpsc::Receiver<Observation>,
+    done: mpsc::UnboundedReceiver<notify::Done>,
+    charges: mpsc::UnboundedReceiver<Charge>,
 }
 
 /// Where the loop's results go.
 struct Outputs {
     publish: watch::Sender<Arc<View>>,
-    send: Way,
+    way: Way,
     decide: mpsc::UnboundedSender<archive::Decided>,
     journal: Box<dyn Journal>,
 }
@@ -238,6 +256,22 @@ impl Outputs {
         }
     }
 
+    /// A term of office begins or ends.
+    fn take(&mut self, charge: Charge, engine: &mut Engine, now: Option<Time>) {
+        match charge {
+            Charge::Begins(term, recovered, way) => {
+                self.way = way;
+                let outcome = engine.take_office(term, *recovered, now);
+                self.write(outcome);
+            }
+            Charge::Ends => {
+                self.way = Way::Closed;
+                engine.leave_office();
+            }
+            Charge::Exports(exports) => engine.set_exports(exports),
+        }
+    }
+
     /// Tells what is due, and saves the account before it.
     fn tell(&mut self, engine: &mut Engine, now: Time) {
         let due = engine.due(now);
@@ -247,7 +281,8 @@ impl Outputs {
 
     /// Saves the account, and lets these go after it.
     fn save(&mut self, engine: &mut Engine, now: Time, due: Vec<Notification>) {
-        match &self.send {
+        match &self.way {
+            Way::Closed => {}
             Way::Straight(send) => due.into_iter().for_each(|notification| drop(send.send(notification))),
             Way::Kept(save) => {
                 if let Some((account, beat)) = engine.save(now) {
@@ -262,8 +297,7 @@ impl Outputs {
 async fn run_loop(
     mut engine: Engine,
     mut clock: Clock,
-    mut observations: mpsc::Receiver<Observation>,
-    mut done: mpsc::UnboundedReceiver<notify::Done>,
+    Inputs { mut observations, mut done, mut charges }: Inputs,
     mut outputs: Outputs,
 ) {
     let (mut batch, mut ended) = (Vec::new(), Vec::new());
@@ -285,6 +319,8 @@ async fn run_loop(
                     outputs.write(engine.tick(now));
                 }
             }
+            // None comes where there is one term only.
+            Some(charge) = charges.recv() => outputs.take(charge, &mut engine, clock.now()),
             // None comes when the receivers are gone, which is told elsewhere.
             1.. = done.recv_many(&mut ended, QUEUE) => {
                 for done in ended.drain(..) {

@@ -5,6 +5,7 @@
 use super::{Answer, COMMIT, Engine, VERSION};
 use crate::config::{Config, ReceiverConfig, check_url};
 use crate::dispatch::{DeadLetter, Outcome, Receiver};
+use crate::lease::Leadership;
 use crate::message::Notification;
 use crate::metrics::Own;
 use crate::notify::{Done, Notifier, Target, Verdict, Webhook};
@@ -72,7 +73,7 @@ pub(super) fn targets(config: &Config) -> anyhow::Result<Vec<(Receiver, Target)>
 /// If the receiver cannot be made ready.
 pub fn try_receiver(config: &Config, name: &str, notification: Notification) -> anyhow::Result<Verdict> {
     let target = targets(config)?.into_iter().filter(|(receiver, _)| receiver == name).collect();
-    let notifier = Notifier::new(target, Arc::new(Own::new(VERSION, COMMIT)), Clock::wall)?;
+    let notifier = Notifier::new(target, Arc::new(Own::new(VERSION, COMMIT)), Leadership::always(), Clock::wall)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the runtime")?;
     runtime.block_on(async {
         let (send, due) = mpsc::unbounded_channel();

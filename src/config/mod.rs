@@ -31,7 +31,7 @@ pub use http::HttpConfig;
 pub use kubernetes::KubernetesConfig;
 pub use layers::{ENV_PREFIX, Layers};
 pub use lease::{LeaseConfig, LeaseMode};
-pub use ledger::LedgerConfig;
+pub use ledger::{LedgerConfig, LedgerStore};
 pub use log::{LogConfig, LogFormat, LogLevel};
 pub use message::MessageConfig;
 pub use metrics::MetricsConfig;
@@ -137,6 +137,7 @@ impl Config {
         self.metrics.check(errors);
         self.http.check(errors);
         self.notify.check(&self.alerts, errors);
+        self.ledger.check(&self.general.source, errors);
         self.lease.check(errors);
     }
 }

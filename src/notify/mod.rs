@@ -11,6 +11,7 @@ pub mod webhook;
 pub use webhook::Webhook;
 
 use crate::dispatch::{Receiver, Topic, Turn};
+use crate::lease::{Leadership, Permit};
 use crate::message::Notification;
 use crate::metrics::Own;
 use crate::plan::{Text, Time};
@@ -115,6 +116,23 @@ impl Sender {
         }
     }
 
+    /// How long one may take.
+    fn deadline(&self) -> Duration {
+        match self {
+            Self::Log => Duration::ZERO,
+            Self::Webhook(webhook) => webhook.timeout(),
+        }
+    }
+
+    /// Sends, with leave to, and within the time that is left of it.
+    async fn act(&self, permit: Permit, notification: &Notification, now: Time) -> Receipt {
+        let left = permit.left().max(Duration::from_millis(1));
+        match tokio::time::timeout(left, self.send(notification, now)).await {
+            Ok(receipt) => receipt,
+            Err(_) => Verdict::Unknown(format!("no answer within {:?}", permit.deadline())).into(),
+        }
+    }
+
     async fn send(&self, notification: &Notification, now: Time) -> Receipt {
         match self {
             Self::Log => {
@@ -130,6 +148,7 @@ impl Sender {
 pub struct Notifier {
     senders: BTreeMap<Receiver, Arc<Sender>>,
     own: Arc<Own>,
+    leadership: Leadership,
     now: fn() -> Time,
 }
 
@@ -138,12 +157,17 @@ impl Notifier {
     ///
     /// # Errors
     /// If TLS cannot be set up.
-    pub fn new(targets: Vec<(Receiver, Target)>, own: Arc<Own>, now: fn() -> Time) -> anyhow::Result<Self> {
+    pub fn new(
+        targets: Vec<(Receiver, Target)>,
+        own: Arc<Own>,
+        leadership: Leadership,
+        now: fn() -> Time,
+    ) -> anyhow::Result<Self> {
         let make = |(name, target): (Receiver, Target)| {
             let sender = Sender::new(target).with_context(|| format!("notify.receivers.{name}"))?;
             Ok((name, Arc::new(sender)))
         };
-        Ok(Self { senders: targets.into_iter().map(make).collect::<anyhow::Result<_>>()?, own, now })
+        Ok(Self { senders: targets.into_iter().map(make).collect::<anyhow::Result<_>>()?, own, leadership, now })
     }
 
     /// Delivers notifications until the sender is gone, so that what is due when the program stops is still told. Each is
@@ -154,7 +178,7 @@ impl Notifier {
         for (name, sender) in self.senders {
             let (queue, own_due) = mpsc::unbounded_channel();
             queues.insert(name, queue);
-            workers.spawn(work(sender, Arc::clone(&self.own), self.now, own_due, done.clone()));
+            workers.spawn(work(sender, Arc::clone(&self.own), self.leadership.clone(), self.now, own_due, done.clone()));
         }
         while let Some(notification) = due.recv().await {
             match queues.get(&notification.receiver) {
@@ -172,6 +196,7 @@ impl Notifier {
 async fn work(
     sender: Arc<Sender>,
     own: Arc<Own>,
+    leadership: Leadership,
     now: fn() -> Time,
     mut due: mpsc::UnboundedReceiver<Notification>,
     done: mpsc::UnboundedSender<Done>,
@@ -198,11 +223,19 @@ async fn work(
                     let _ = done.send(Done { receiver, topic, term, title: message.title, verdict, remote: None, pause });
                     continue;
                 }
+                // The fence: whoever is not in office any more begins nothing.
+                let permit = leadership.permit(sender.deadline()).filter(|permit| permit.term() == notification.term);
+                let Some(permit) = permit else {
+                    let Notification { receiver, topic, term, message, .. } = notification;
+                    let verdict = Verdict::NotSent(None, "this replica is not in office".to_owned());
+                    let _ = done.send(Done { receiver, topic, term, title: message.title, verdict, remote: None, pause: Duration::ZERO });
+                    continue;
+                };
                 let sender = Arc::clone(&sender);
                 let now = now();
                 under_way.spawn(async move {
                     let start = Instant::now();
-                    let receipt = sender.send(&notification, now).await;
+                    let receipt = sender.act(permit, &notification, now).await;
                     (notification, receipt, start.elapsed())
                 });
             }

@@ -38,6 +38,10 @@ impl Sender {
         Ok(Self { client: client::client(webhook.timeout)?, webhook })
     }
 
+    pub(super) fn timeout(&self) -> Duration {
+        self.webhook.timeout
+    }
+
     pub(super) async fn send(&self, notification: &Notification, now: Time) -> Verdict {
         let mut request = self.client.post(self.webhook.url.expose_secret());
         if let Some(token) = &self.webhook.bearer_token {

@@ -36,14 +36,8 @@ const PURE: &[&str] =
     &["plan", "forklift", "store", "alert", "policy", "dispatch", "ledger", "message", "metrics", "config", "lease"];
 
 /// Files with IO in modules that are pure beside them.
-const IMPURE_FILES: &[&str] = &[
-    "ledger/config_maps.rs",
-    "ledger/folder.rs",
-    "ledger/keep.rs",
-    "ledger/place.rs",
-    "lease/mod.rs",
-    "lease/elector.rs",
-];
+const IMPURE_FILES: &[&str] =
+    &["ledger/config_maps.rs", "ledger/folder.rs", "ledger/keep.rs", "ledger/place.rs", "lease/mod.rs", "lease/elector.rs"];
 
 /// For each module, the modules of ours that it may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[

@@ -2,6 +2,7 @@
 
 use mtv_sentinel::alert::RULES;
 use mtv_sentinel::dispatch::Turn;
+use mtv_sentinel::lease::Leadership;
 use mtv_sentinel::message::{Notification, Settings, sample};
 use mtv_sentinel::metrics::Own;
 use mtv_sentinel::notify::webhook::payload;
@@ -92,7 +93,7 @@ fn deliver(url: &str, notifications: Vec<Notification>) -> Vec<Done> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let targets = vec![("hook".into(), Target::Webhook(webhook))];
-        let notifier = Notifier::new(targets, Arc::new(Own::new("test", "test")), noon).unwrap();
+        let notifier = Notifier::new(targets, Arc::new(Own::new("test", "test")), Leadership::always(), noon).unwrap();
         let (send, due) = tokio::sync::mpsc::unbounded_channel();
         let (finish, mut done) = tokio::sync::mpsc::unbounded_channel();
         notifications.into_iter().for_each(|notification| send.send(notification).unwrap());
