@@ -11,7 +11,7 @@ mod receivers;
 pub use engine::{Engine, Outcome};
 pub use journal::{Journal, Log};
 pub use once::{Once, once};
-pub use receivers::try_receiver;
+pub use receivers::{receivers, try_receiver};
 
 use crate::archive;
 use crate::config::{Config, Source};
@@ -133,7 +133,7 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let own = Arc::new(Own::new(VERSION, COMMIT));
-    let notifier = Notifier::new(receivers::targets(&config)?, Arc::clone(&own), Clock::wall)?;
+    let notifier = Notifier::new(receivers(&config)?, Arc::clone(&own), Clock::wall)?;
     let mut engine = Engine::new(&config, Arc::clone(&own));
     let keeper = match (&config.ledger.path, &input) {
         (Some(path), Input::Files(..) | Input::Cluster(_)) => {

@@ -12,8 +12,12 @@ use std::time::Duration;
 section! {
     /// Who is told.
     pub struct NotifyConfig {
-        /// Receivers by name, each with its type. log: a line of the log for each notification. webhook: Alertmanager's payload
-        /// (version 4) is posted to url, or to the URL in url_file; with the token in bearer_token_file, if there is one.
+        /// Receivers by name, each with its type. log: a line of the log for each notification. slack: an incoming webhook (url),
+        /// or a bot (token, channel), which edits its message as the conversation grows. pagerduty: an incident for each
+        /// conversation (routing_key; region: us or eu). webhook: Alertmanager's payload (version 4) is posted to url, with
+        /// bearer_token, headers and a signature by hmac_secret, if they are given. Each secret NAME may be in the file NAME_file
+        /// instead, which is read anew for each message. All of them but log take timeout (5s at most), rate_limit (as 1/1s, or
+        /// none), ca_file and proxy.
         receivers: Receivers = "{log: {type: log}}",
         /// Who is told of what: the first route counts of which all matchers match, in Alertmanager's syntax, such as
         /// {matchers: [severity="critical", namespace=~"prod-.*"], receivers: [log], group_wait: 0s}. An alert that no route

@@ -1,20 +1,26 @@
 //! Tells people: carries out what `dispatch` says is due, one file for each kind of receiver.
 //!
 //! Run by `app` as one task for each receiver, fed by the loop, which never waits for it. It decides nothing about what is due,
-//! and never imports `http`, `watch` or `archive`. `client` is the HTTP client, `backoff` how long to wait after a failure.
+//! and never imports `http`, `watch` or `archive`. `client` is the HTTP client, `secret` reads secrets, `backoff` is how long to wait
+//! after a failure, `digest` hashes.
 
 mod backoff;
 mod client;
+mod digest;
 mod log;
+pub mod pagerduty;
+mod secret;
+mod slack;
+mod slack_payload;
 pub mod webhook;
 
-pub use webhook::Webhook;
+pub use slack_payload::payload as slack_payload;
 
+use crate::config::ReceiverConfig;
 use crate::dispatch::{Receiver, Topic};
 use crate::message::Notification;
 use crate::metrics::Own;
 use crate::plan::{Text, Time};
-use anyhow::Context;
 use backoff::Backoff;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,15 +30,6 @@ use tokio::task::JoinSet;
 
 /// Requests to a server that are under way at once.
 const AT_ONCE: usize = 4;
-
-/// Where the notifications of a receiver go.
-#[derive(Clone, Debug)]
-pub enum Target {
-    /// To the log.
-    Log,
-    /// To a webhook.
-    Webhook(Webhook),
-}
 
 /// What became of an attempt to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,34 +89,50 @@ pub struct Done {
 /// A kind of receiver, ready to send.
 enum Sender {
     Log,
+    PagerDuty(pagerduty::Sender),
+    Slack(slack::Sender),
     Webhook(webhook::Sender),
 }
 
 impl Sender {
-    fn new(target: Target) -> anyhow::Result<Self> {
-        Ok(match target {
-            Target::Log => Self::Log,
-            Target::Webhook(webhook) => Self::Webhook(webhook::Sender::new(webhook)?),
+    fn new(config: ReceiverConfig) -> Result<Self, String> {
+        Ok(match config {
+            ReceiverConfig::Log => Self::Log,
+            ReceiverConfig::PagerDuty(config) => Self::PagerDuty(pagerduty::Sender::new(config)?),
+            ReceiverConfig::Slack(config) => Self::Slack(slack::Sender::new(config)?),
+            ReceiverConfig::Webhook(config) => Self::Webhook(webhook::Sender::new(config)?),
         })
     }
 
-    /// How many may be under way at once. The lines of a log are in order.
+    /// How many may be under way at once. What people read one below the other is in order.
     fn at_once(&self) -> usize {
         match self {
-            Self::Log => 1,
-            Self::Webhook(_) => AT_ONCE,
+            Self::Log | Self::Slack(_) => 1,
+            Self::PagerDuty(_) | Self::Webhook(_) => AT_ONCE,
         }
     }
 
     async fn send(&self, notification: &Notification, now: Time) -> Receipt {
-        match self {
+        let sent = match self {
             Self::Log => {
                 log::send(notification);
-                Verdict::Delivered.into()
+                Ok(Verdict::Delivered.into())
             }
-            Self::Webhook(webhook) => webhook.send(notification, now).await.into(),
-        }
+            Self::PagerDuty(pagerduty) => pagerduty.send(notification, now).await,
+            Self::Slack(slack) => slack.send(notification, now).await,
+            Self::Webhook(webhook) => webhook.send(notification, now).await,
+        };
+        sent.unwrap_or_else(Receipt::from)
     }
+}
+
+/// What is wrong with a receiver before anything is sent: a secret or a file that cannot be read or holds something else. Each
+/// names its key.
+pub fn check(config: &ReceiverConfig) -> Vec<String> {
+    let wrong = |(name, credential)| Some(format!("{name}_file: {}", secret::look(credential).err()?));
+    let secrets = config.credentials().into_iter().filter_map(wrong);
+    let client = config.client().and_then(|config| client::Client::new(config).err());
+    secrets.chain(client).collect()
 }
 
 /// All receivers.
@@ -133,13 +146,13 @@ impl Notifier {
     /// Makes the receivers ready. `now` tells the time to those who want it in a message.
     ///
     /// # Errors
-    /// If TLS cannot be set up.
-    pub fn new(targets: Vec<(Receiver, Target)>, own: Arc<Own>, now: fn() -> Time) -> anyhow::Result<Self> {
-        let make = |(name, target): (Receiver, Target)| {
-            let sender = Sender::new(target).with_context(|| format!("notify.receivers.{name}"))?;
+    /// If TLS cannot be set up, or the file of an authority cannot be read.
+    pub fn new(receivers: Vec<(Receiver, ReceiverConfig)>, own: Arc<Own>, now: fn() -> Time) -> anyhow::Result<Self> {
+        let make = |(name, config): (Receiver, ReceiverConfig)| {
+            let sender = Sender::new(config).map_err(|why| anyhow::anyhow!("notify.receivers.{name}: {why}"))?;
             Ok((name, Arc::new(sender)))
         };
-        Ok(Self { senders: targets.into_iter().map(make).collect::<anyhow::Result<_>>()?, own, now })
+        Ok(Self { senders: receivers.into_iter().map(make).collect::<anyhow::Result<_>>()?, own, now })
     }
 
     /// Delivers notifications until the sender is gone, so that what is due when the program stops is still told. Each is
@@ -240,4 +253,12 @@ fn finish(
     // The loop is gone only when the program stops.
     let _ = done.send(Done { receiver, topic, verdict, remote, pause });
     pause
+}
+
+/// At most so many characters of what a service takes no more of; what is cut off is marked.
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
+    }
 }
