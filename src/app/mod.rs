@@ -13,7 +13,7 @@ mod telling;
 pub use engine::{Engine, Outcome};
 pub use journal::{Journal, Log};
 pub use once::{Once, once};
-pub use receivers::try_receiver;
+pub use receivers::{receivers, try_receiver};
 pub use telling::Answer;
 
 use crate::archive;
@@ -45,9 +45,6 @@ pub const COMMIT: &str = match option_env!("MTV_SENTINEL_COMMIT") {
 
 /// How long, when the program stops, an outcome is waited for.
 const LAST_WAIT: Duration = Duration::from_secs(5);
-
-/// How long an action of another replica may take that had leave to begin.
-const ACTION: Duration = Duration::from_secs(5);
 
 /// Observations that wait for the loop; a source that is faster waits.
 const QUEUE: usize = 1024;
@@ -140,9 +137,10 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let own = Arc::new(Own::new(VERSION, COMMIT));
-    let mut office = Office::new(&config, &input, ACTION, Arc::clone(&own)).await?;
+    let receivers = receivers(&config)?;
+    let mut office = Office::new(&config, &input, Arc::clone(&own)).await?;
     let leadership = office.leadership.clone();
-    let notifier = Notifier::new(receivers::targets(&config)?, Arc::clone(&own), leadership, Clock::wall)?;
+    let notifier = Notifier::new(receivers, Arc::clone(&own), leadership, Clock::wall)?;
     let mut engine = Engine::new(&config, Arc::clone(&own));
     // Unbounded: what goes through these concerns single plans, and their tasks do nothing that could block.
     let (send, due) = mpsc::unbounded_channel();

@@ -11,6 +11,7 @@ use crate::lease::{self, Elector, Leadership, Standing};
 use crate::ledger::{ConfigMaps, Folder, Keeper, Place, Recovered, Save};
 use crate::message::Notification;
 use crate::metrics::Own;
+use crate::notify;
 use crate::watch::cluster::connect;
 use anyhow::Context;
 use std::path::PathBuf;
@@ -95,7 +96,7 @@ impl Office {
     ///
     /// # Errors
     /// If there is no way to the cluster where one is needed, or no namespace.
-    pub(super) async fn new(config: &Config, input: &Input, action: Duration, own: Arc<Own>) -> anyhow::Result<Self> {
+    pub(super) async fn new(config: &Config, input: &Input, own: Arc<Own>) -> anyhow::Result<Self> {
         let has_lease = has_lease(config, input);
         let store = match (config.ledger.store, &config.ledger.path, input) {
             (_, _, Input::Replay(..)) => LedgerStore::Memory,
@@ -132,6 +133,7 @@ impl Office {
             }
             None => (None, Leadership::always()),
         };
+        let action = notify::longest(config.notify.receivers.0.values());
         let parts = u16::try_from(config.ledger.parts.0).unwrap_or(u16::MAX);
         Ok(Self { ledger, parts, action, own, leadership, has_lease, elector })
     }

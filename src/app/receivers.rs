@@ -3,17 +3,15 @@
 //! Called by `app` when it builds the daemon, by the loop, and by `cli` to try a receiver.
 
 use super::{Answer, COMMIT, Engine, VERSION};
-use crate::config::{Config, ReceiverConfig, check_url};
+use crate::config::{Config, Errors, Problem, ReceiverConfig};
 use crate::dispatch::{DeadLetter, Outcome, Receiver};
 use crate::lease::Leadership;
 use crate::message::Notification;
 use crate::metrics::Own;
-use crate::notify::{Done, Notifier, Target, Verdict, Webhook};
+use crate::notify::{self, Done, Notifier, Receipt, Verdict};
 use crate::plan::Time;
 use crate::watch::Clock;
 use anyhow::Context;
-use secrecy::{ExposeSecret, SecretString};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -40,40 +38,30 @@ fn outcome(verdict: Verdict, pause: Duration, now: Time) -> Outcome {
     }
 }
 
-/// Where each receiver's notifications go; files with secrets are read.
+/// All receivers, each looked at before anything is sent.
 ///
 /// # Errors
-/// If a file cannot be read, or does not hold a URL.
-pub(super) fn targets(config: &Config) -> anyhow::Result<Vec<(Receiver, Target)>> {
-    let read = |path: &Path| -> anyhow::Result<SecretString> {
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        Ok(text.trim().into())
-    };
-    let target = |receiver: &ReceiverConfig| -> anyhow::Result<Target> {
-        let ReceiverConfig::Webhook(webhook) = receiver else { return Ok(Target::Log) };
-        let url = match (&webhook.url_file, webhook.url.expose()) {
-            (Some(path), _) => read(path).and_then(|url| {
-                check_url(url.expose_secret()).map_err(|why| anyhow::anyhow!("{}: {why}", path.display()))?;
-                Ok(url)
-            })?,
-            (None, url) => url.unwrap_or_default().into(),
-        };
-        let bearer_token = webhook.bearer_token_file.as_deref().map(read).transpose()?;
-        Ok(Target::Webhook(Webhook { url, bearer_token, timeout: webhook.timeout.0 }))
-    };
-    let named = |(name, receiver): (&String, &ReceiverConfig)| {
-        Ok((name.into(), target(receiver).with_context(|| format!("notify.receivers.{name}"))?))
-    };
-    config.notify.receivers.0.iter().map(named).collect()
+/// All that is wrong with the files that they name: secrets, authorities.
+pub fn receivers(config: &Config) -> Result<Vec<(Receiver, ReceiverConfig)>, Errors> {
+    let all = &config.notify.receivers.0;
+    let wrong = all.iter().flat_map(|(name, receiver)| {
+        notify::check(receiver).into_iter().map(move |message| Problem { path: format!("notify.receivers.{name}"), message })
+    });
+    let errors = Errors(wrong.collect());
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    Ok(all.iter().map(|(name, receiver)| (name.into(), receiver.clone())).collect())
 }
 
 /// Sends one notification to a receiver, outside the daemon.
 ///
 /// # Errors
 /// If the receiver cannot be made ready.
-pub fn try_receiver(config: &Config, name: &str, notification: Notification) -> anyhow::Result<Verdict> {
-    let target = targets(config)?.into_iter().filter(|(receiver, _)| receiver == name).collect();
-    let notifier = Notifier::new(target, Arc::new(Own::new(VERSION, COMMIT)), Leadership::always(), Clock::wall)?;
+pub fn try_receiver(config: &Config, name: &str, notification: Notification) -> anyhow::Result<Receipt> {
+    let only = config.notify.receivers.0.get(name).map(|receiver| (name.into(), receiver.clone()));
+    let notifier =
+        Notifier::new(only.into_iter().collect(), Arc::new(Own::new(VERSION, COMMIT)), Leadership::always(), Clock::wall)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the runtime")?;
     runtime.block_on(async {
         let (send, due) = mpsc::unbounded_channel();
@@ -82,6 +70,8 @@ pub fn try_receiver(config: &Config, name: &str, notification: Notification) -> 
         let _ = send.send(notification);
         drop(send);
         notifier.deliver(due, finish).await;
-        done.recv().await.map(|done| done.verdict).with_context(|| format!("notify.receivers.{name} did not answer"))
+        let done = done.recv().await;
+        done.map(|Done { verdict, remote, .. }| Receipt { verdict, remote })
+            .with_context(|| format!("notify.receivers.{name} did not answer"))
     })
 }

@@ -1,6 +1,7 @@
 //! `check-config`: whether the configuration is right, and everything that is wrong with it.
 
 use super::{ConfigArgs, Failure, print};
+use crate::app;
 use crate::config::Config;
 use crate::http::Web;
 use clap::Args;
@@ -23,5 +24,6 @@ pub(super) fn run(args: CheckConfigArgs) -> Result<(), Failure> {
     }
     let config = args.config.load(Vec::new())?;
     Web::open(&config.http)?;
+    app::receivers(&config)?;
     Ok(print(&if args.print { config.show() } else { "the configuration is right\n".to_owned() })?)
 }

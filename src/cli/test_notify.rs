@@ -6,7 +6,8 @@ use crate::app;
 use crate::config::suggest;
 use crate::dispatch::Turn;
 use crate::message::{Notification, sample};
-use crate::notify::Verdict;
+use crate::notify::{Receipt, Verdict};
+use crate::plan::Text;
 use clap::Args;
 
 #[derive(Args, Clone)]
@@ -37,8 +38,12 @@ pub(super) fn run(args: TestNotifyArgs) -> Result<(), Failure> {
         notification.receiver = name.into();
         notification
     });
-    for (notification, said) in made_up.into_iter().zip(["the beginning", "the end"]) {
-        let verdict = app::try_receiver(&config, name, notification)?;
+    // What the receiver calls the conversation, so that its end is told there.
+    let mut remote = Text::new();
+    for (mut notification, said) in made_up.into_iter().zip(["the beginning", "the end"]) {
+        notification.remote = remote;
+        let Receipt { verdict, remote: named } = app::try_receiver(&config, name, notification)?;
+        remote = named.unwrap_or_default();
         let why = match &verdict {
             Verdict::Delivered => {
                 print(&format!("{name}: {said} was delivered\n"))?;

@@ -1,20 +1,24 @@
 //! `notify`: who is told, of what, and how fast.
 
-use super::receivers::Receivers;
+use super::receivers::{Rate, ReceiverConfig, Receivers};
 use super::routes::{Routes, Times};
 use super::section::{Errors, section, suggest};
 use super::setting::Count0;
 use super::{AlertsConfig, KubernetesConfig};
 use crate::alert::RULES;
-use crate::dispatch::{LABELS, Matcher, OF_THE_PLAN, Route, Routing, Schedule, Selection, Storm, Timing, unreachable};
-use std::collections::BTreeMap;
+use crate::dispatch::{LABELS, Matcher, OF_THE_PLAN, Pace, Route, Routing, Schedule, Selection, Storm, Timing, unreachable};
+use crate::plan::Text;
 use std::time::Duration;
 
 section! {
     /// Who is told.
     pub struct NotifyConfig {
-        /// Receivers by name, each with its type. log: a line of the log for each notification. webhook: Alertmanager's payload
-        /// (version 4) is posted to url, or to the URL in url_file; with the token in bearer_token_file, if there is one.
+        /// Receivers by name, each with its type. log: a line of the log for each notification. slack: an incoming webhook (url),
+        /// or a bot (token, channel), which edits its message as the conversation grows. pagerduty: an incident for each
+        /// conversation (routing_key; region: us or eu). webhook: Alertmanager's payload (version 4) is posted to url, with
+        /// bearer_token, headers and a signature by hmac_secret, if they are given. Each secret NAME may be in the file NAME_file
+        /// instead, which is read anew for each message. All of them but log take timeout (5s at most), rate_limit (as 1/1s, or
+        /// none), ca_file and proxy.
         receivers: Receivers = "{log: {type: log}}",
         /// Who is told of what: the first route counts of which all matchers match, in Alertmanager's syntax, such as
         /// {matchers: [severity="critical", namespace=~"prod-.*"], receivers: [log], group_wait: 0s}. An alert that no route
@@ -65,7 +69,7 @@ impl NotifyConfig {
             tell_baseline: self.tell_baseline,
             rules,
             namespaces,
-            paces: BTreeMap::new(),
+            paces: self.receivers.0.iter().filter_map(pace).collect(),
             campaign: Schedule {
                 receivers: self.campaign_receivers.iter().map(Into::into).collect(),
                 times: self.campaign_times.0.clone(),
@@ -117,6 +121,12 @@ impl NotifyConfig {
             wrong.into_iter().for_each(|wrong| errors.push(format!("{path}.matchers"), wrong));
         }
     }
+}
+
+/// How fast a receiver takes messages.
+fn pace((name, receiver): (&String, &ReceiverConfig)) -> Option<(Text, Pace)> {
+    let Rate { messages, window } = receiver.rate()?;
+    Some((name.into(), Pace { messages, window }))
 }
 
 fn unknown_label(matcher: &Matcher) -> Option<String> {

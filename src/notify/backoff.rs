@@ -6,7 +6,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(5 * 60);
+/// The longest pause.
+pub(super) const LONGEST: Duration = Duration::from_secs(5 * 60);
 
 /// Failures in a row.
 #[derive(Debug, Default)]

@@ -1,21 +1,27 @@
 //! Tells people: carries out what `dispatch` says is due, one file for each kind of receiver.
 //!
 //! Run by `app` as one task for each receiver, fed by the loop, which never waits for it. It decides nothing about what is due,
-//! and never imports `http`, `watch` or `archive`. `client` is the HTTP client, `backoff` how long to wait after a failure.
+//! and never imports `http`, `watch` or `archive`. `client` is the HTTP client, `secret` reads secrets, `backoff` is how long to wait
+//! after a failure, `digest` hashes.
 
 mod backoff;
 mod client;
+mod digest;
 mod log;
+pub mod pagerduty;
+mod secret;
+mod slack;
+mod slack_payload;
 pub mod webhook;
 
-pub use webhook::Webhook;
+pub use slack_payload::payload as slack_payload;
 
+use crate::config::ReceiverConfig;
 use crate::dispatch::{Receiver, Topic, Turn};
 use crate::lease::{Leadership, Permit};
 use crate::message::Notification;
 use crate::metrics::Own;
 use crate::plan::{Text, Time};
-use anyhow::Context;
 use backoff::Backoff;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,15 +31,6 @@ use tokio::task::JoinSet;
 
 /// Requests to a server that are under way at once.
 const AT_ONCE: usize = 4;
-
-/// Where the notifications of a receiver go.
-#[derive(Clone, Debug)]
-pub enum Target {
-    /// To the log.
-    Log,
-    /// To a webhook.
-    Webhook(Webhook),
-}
 
 /// What became of an attempt to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,30 +94,26 @@ pub struct Done {
 /// A kind of receiver, ready to send.
 enum Sender {
     Log,
+    PagerDuty(pagerduty::Sender),
+    Slack(slack::Sender),
     Webhook(webhook::Sender),
 }
 
 impl Sender {
-    fn new(target: Target) -> anyhow::Result<Self> {
-        Ok(match target {
-            Target::Log => Self::Log,
-            Target::Webhook(webhook) => Self::Webhook(webhook::Sender::new(webhook)?),
+    fn new(config: ReceiverConfig) -> Result<Self, String> {
+        Ok(match config {
+            ReceiverConfig::Log => Self::Log,
+            ReceiverConfig::PagerDuty(config) => Self::PagerDuty(pagerduty::Sender::new(config)?),
+            ReceiverConfig::Slack(config) => Self::Slack(slack::Sender::new(config)?),
+            ReceiverConfig::Webhook(config) => Self::Webhook(webhook::Sender::new(config)?),
         })
     }
 
-    /// How many may be under way at once. The lines of a log are in order.
+    /// How many may be under way at once. What people read one below the other is in order.
     fn at_once(&self) -> usize {
         match self {
-            Self::Log => 1,
-            Self::Webhook(_) => AT_ONCE,
-        }
-    }
-
-    /// How long one may take.
-    fn deadline(&self) -> Duration {
-        match self {
-            Self::Log => Duration::ZERO,
-            Self::Webhook(webhook) => webhook.timeout(),
+            Self::Log | Self::Slack(_) => 1,
+            Self::PagerDuty(_) | Self::Webhook(_) => AT_ONCE,
         }
     }
 
@@ -134,19 +127,37 @@ impl Sender {
     }
 
     async fn send(&self, notification: &Notification, now: Time) -> Receipt {
-        match self {
+        let sent = match self {
             Self::Log => {
                 log::send(notification);
-                Verdict::Delivered.into()
+                Ok(Verdict::Delivered.into())
             }
-            Self::Webhook(webhook) => webhook.send(notification, now).await.into(),
-        }
+            Self::PagerDuty(pagerduty) => pagerduty.send(notification, now).await,
+            Self::Slack(slack) => slack.send(notification, now).await,
+            Self::Webhook(webhook) => webhook.send(notification, now).await,
+        };
+        sent.unwrap_or_else(Receipt::from)
     }
+}
+
+/// How long one of these may take to be sent something.
+pub fn longest<'a>(receivers: impl IntoIterator<Item = &'a ReceiverConfig>) -> Duration {
+    let timeouts = receivers.into_iter().filter_map(|receiver| Some(receiver.client()?.timeout));
+    timeouts.max().unwrap_or_default()
+}
+
+/// What is wrong with a receiver before anything is sent: a secret or a file that cannot be read or holds something else. Each
+/// names its key.
+pub fn check(config: &ReceiverConfig) -> Vec<String> {
+    let wrong = |(name, credential)| Some(format!("{name}_file: {}", secret::look(credential).err()?));
+    let secrets = config.credentials().into_iter().filter_map(wrong);
+    let client = config.client().and_then(|config| client::Client::new(config).err());
+    secrets.chain(client).collect()
 }
 
 /// All receivers.
 pub struct Notifier {
-    senders: BTreeMap<Receiver, Arc<Sender>>,
+    senders: BTreeMap<Receiver, (Arc<Sender>, Duration)>,
     own: Arc<Own>,
     leadership: Leadership,
     now: fn() -> Time,
@@ -156,18 +167,19 @@ impl Notifier {
     /// Makes the receivers ready. `now` tells the time to those who want it in a message.
     ///
     /// # Errors
-    /// If TLS cannot be set up.
+    /// If TLS cannot be set up, or the file of an authority cannot be read.
     pub fn new(
-        targets: Vec<(Receiver, Target)>,
+        receivers: Vec<(Receiver, ReceiverConfig)>,
         own: Arc<Own>,
         leadership: Leadership,
         now: fn() -> Time,
     ) -> anyhow::Result<Self> {
-        let make = |(name, target): (Receiver, Target)| {
-            let sender = Sender::new(target).with_context(|| format!("notify.receivers.{name}"))?;
-            Ok((name, Arc::new(sender)))
+        let make = |(name, config): (Receiver, ReceiverConfig)| {
+            let deadline = longest([&config]);
+            let sender = Sender::new(config).map_err(|why| anyhow::anyhow!("notify.receivers.{name}: {why}"))?;
+            Ok((name, (Arc::new(sender), deadline)))
         };
-        Ok(Self { senders: targets.into_iter().map(make).collect::<anyhow::Result<_>>()?, own, leadership, now })
+        Ok(Self { senders: receivers.into_iter().map(make).collect::<anyhow::Result<_>>()?, own, leadership, now })
     }
 
     /// Delivers notifications until the sender is gone, so that what is due when the program stops is still told. Each is
@@ -175,10 +187,11 @@ impl Notifier {
     pub async fn deliver(self, mut due: mpsc::UnboundedReceiver<Notification>, done: mpsc::UnboundedSender<Done>) {
         let mut queues = BTreeMap::new();
         let mut workers = JoinSet::new();
-        for (name, sender) in self.senders {
+        for (name, (sender, deadline)) in self.senders {
             let (queue, own_due) = mpsc::unbounded_channel();
             queues.insert(name, queue);
-            workers.spawn(work(sender, Arc::clone(&self.own), self.leadership.clone(), self.now, own_due, done.clone()));
+            let office = (self.leadership.clone(), deadline);
+            workers.spawn(work(sender, office, Arc::clone(&self.own), self.now, own_due, done.clone()));
         }
         while let Some(notification) = due.recv().await {
             match queues.get(&notification.receiver) {
@@ -195,8 +208,8 @@ impl Notifier {
 /// tried: it is decided anew when that is over, by what is true then.
 async fn work(
     sender: Arc<Sender>,
+    (leadership, deadline): (Leadership, Duration),
     own: Arc<Own>,
-    leadership: Leadership,
     now: fn() -> Time,
     mut due: mpsc::UnboundedReceiver<Notification>,
     done: mpsc::UnboundedSender<Done>,
@@ -224,7 +237,7 @@ async fn work(
                     continue;
                 }
                 // The fence: whoever is not in office any more begins nothing.
-                let permit = leadership.permit(sender.deadline()).filter(|permit| permit.term() == notification.term);
+                let permit = leadership.permit(deadline).filter(|permit| permit.term() == notification.term);
                 let Some(permit) = permit else {
                     let Notification { receiver, topic, term, message, .. } = notification;
                     let verdict = Verdict::NotSent(None, "this replica is not in office".to_owned());
@@ -287,4 +300,12 @@ fn finish(
     // The loop is gone only when the program stops.
     let _ = done.send(Done { receiver, topic, term, title: message.title, verdict, remote, pause });
     pause
+}
+
+/// At most so many characters of what a service takes no more of; what is cut off is marked.
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
+    }
 }

@@ -2,55 +2,65 @@
 //!
 //! Source of the shape: Alertmanager's documentation of `webhook_config`. `payload` is pure; `send` posts it.
 
-use super::{Verdict, client};
+use super::client::{self, Client, Post, Sent};
+use super::{cut, digest, secret};
 use crate::alert::{Alert, Scope};
+use crate::config::WebhookConfig;
 use crate::dispatch::{ThreadId, Topic, Turn};
-use crate::message::Notification;
+use crate::message::{Notification, REASON_MAX};
 use crate::plan::Time;
-use reqwest::Client;
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
-use std::time::Duration;
 
 /// So many alerts are in a payload; the rest is counted.
 const MOST_ALERTS: usize = 100;
-
-/// Where it goes and how.
-#[derive(Clone, Debug)]
-pub struct Webhook {
-    /// The URL; a secret.
-    pub url: SecretString,
-    /// Sent as `Authorization: Bearer`, if there is one.
-    pub bearer_token: Option<SecretString>,
-    /// How long a request may take.
-    pub timeout: Duration,
-}
+/// The Unix time at which a body was signed.
+const TIMESTAMP: HeaderName = HeaderName::from_static("x-mtv-sentinel-timestamp");
+/// What it was signed with.
+const SIGNATURE: HeaderName = HeaderName::from_static("x-mtv-sentinel-signature");
 
 /// A webhook with its client.
 #[derive(Debug)]
 pub(super) struct Sender {
-    webhook: Webhook,
+    config: WebhookConfig,
     client: Client,
 }
 
 impl Sender {
-    pub(super) fn new(webhook: Webhook) -> reqwest::Result<Self> {
-        Ok(Self { client: client::client(webhook.timeout)?, webhook })
+    pub(super) fn new(config: WebhookConfig) -> Result<Self, String> {
+        Ok(Self { client: Client::new(&config.client)?, config })
     }
 
-    pub(super) fn timeout(&self) -> Duration {
-        self.webhook.timeout
-    }
-
-    pub(super) async fn send(&self, notification: &Notification, now: Time) -> Verdict {
-        let mut request = self.client.post(self.webhook.url.expose_secret());
-        if let Some(token) = &self.webhook.bearer_token {
-            request = request.bearer_auth(token.expose_secret());
-        }
+    pub(super) async fn send(&self, notification: &Notification, now: Time) -> Sent {
+        let WebhookConfig { url, bearer_token, hmac_secret, headers, .. } = &self.config;
+        let until = self.client.until();
+        let url = secret::read(url, until).await?;
+        let token = secret::read_if(bearer_token.as_ref(), until).await?;
+        let hmac_secret = secret::read_if(hmac_secret.as_ref(), until).await?;
         let body = payload(notification, &now.to_string()).to_string();
-        let request = request.header("Content-Type", "application/json").body(body);
-        client::verdict(request.send().await, now).await
+        let mut headers = headers.clone();
+        if let Some(token) = &token {
+            headers.insert(AUTHORIZATION, client::bearer(token)?);
+        }
+        if let Some(secret) = &hmac_secret {
+            let (timestamp, signature) = sign(secret.expose_secret(), now, &body);
+            headers.insert(TIMESTAMP, timestamp.into());
+            headers.extend(signature.parse().ok().map(|signature: HeaderValue| (SIGNATURE, signature)));
+        }
+        let values = self.config.headers.values().filter_map(|value| value.to_str().ok());
+        let values: Vec<SecretString> = values.map(Into::into).collect();
+        let secrets: Vec<&SecretString> = [&url].into_iter().chain(&token).chain(&hmac_secret).chain(&values).collect();
+        let post = Post { url: url.expose_secret(), headers, body, until, secrets: &secrets };
+        Ok(self.client.post(post, now).await?.verdict().into())
     }
+}
+
+/// Unix time and signature of a body: `sha256=` and the HMAC-SHA-256 of time, a dot and body. The time is signed too, so that
+/// an old message cannot be shown again as a new one.
+fn sign(secret: &str, now: Time, body: &str) -> (u32, String) {
+    let timestamp = now.unix();
+    (timestamp, format!("sha256={}", digest::hmac_sha256(secret, &format!("{timestamp}.{body}"))))
 }
 
 /// What is posted. `at` is now, in RFC 3339.
@@ -67,7 +77,7 @@ pub fn payload(notification: &Notification, at: &str) -> Value {
             json!({
                 "status": status,
                 "labels": labels(alert, &message.cluster),
-                "annotations": {"summary": message.title, "description": alert.reason},
+                "annotations": {"summary": message.title, "description": cut(&alert.reason, REASON_MAX)},
                 "startsAt": alert.since.to_string(),
                 // Alertmanager's word for an end that is not known.
                 "endsAt": if is_over { at } else { "0001-01-01T00:00:00Z" },

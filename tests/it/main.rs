@@ -6,6 +6,7 @@
 
 mod daemon;
 mod desk;
+mod hook;
 mod prometheus;
 mod support;
 
@@ -33,12 +34,14 @@ mod timelines;
 
 // this process, with sockets, files and a real API server
 mod cluster;
+mod conformance;
 mod files;
 mod http;
 mod keeper;
 mod lease;
 mod scripted;
 mod simulated;
+mod stand_ins;
 mod web_config;
 mod webhook;
 

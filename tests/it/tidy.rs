@@ -84,7 +84,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("figment", &["config"]),
     ("rustls", &["http", "notify"]),
     ("tokio_rustls", &["http"]),
-    ("ring", &["http"]),
+    ("ring", &["http", "notify"]),
     ("bcrypt", &["http"]),
     ("x509_cert", &["http"]),
     ("rustix", &["lease"]),

@@ -1,0 +1,62 @@
+//! The keys of all receivers that speak HTTP: how long they may take, how often they may be told, and the way to them.
+
+use super::credential::{Credential, Form};
+use super::keys::{Keys, Shown};
+use super::rate::Rate;
+use crate::config::setting::Setting;
+use figment::value::Value;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long one message may take, if nothing else is said, and at most: who has lost the leadership may be acting still for so
+/// long, and whoever has it now waits for that.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// How a server is spoken to.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// How long one message may take, with all its requests.
+    pub timeout: Duration,
+    /// How often it may be told something.
+    pub rate: Option<Rate>,
+    /// Authorities in PEM that are trusted beside those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// The proxy on the way, which may have a password; else what the environment says.
+    pub proxy: Option<Credential>,
+}
+
+impl ClientConfig {
+    pub(super) fn take(keys: &mut Keys<'_>, rate: Option<Rate>) -> Self {
+        Self {
+            timeout: keys.take::<Timeout>("timeout").unwrap_or_default().0,
+            rate: keys.take("rate_limit").unwrap_or(rate),
+            ca_file: keys.take::<Option<PathBuf>>("ca_file").flatten(),
+            proxy: keys.secret("proxy", Form::Url),
+        }
+    }
+
+    pub(super) fn show(&self, shown: Shown) -> Shown {
+        let shown = shown.key("timeout", &Timeout(self.timeout)).key("rate_limit", &self.rate);
+        let shown = if self.ca_file.is_some() { shown.key("ca_file", &self.ca_file) } else { shown };
+        shown.secret("proxy", self.proxy.as_ref())
+    }
+}
+
+struct Timeout(Duration);
+
+impl Default for Timeout {
+    fn default() -> Self {
+        Self(LONGEST)
+    }
+}
+
+impl Setting for Timeout {
+    const ACCEPTS: &'static str = "a duration from 10ms to 5s";
+    fn parse(value: &Value) -> Result<Self, String> {
+        let duration: Duration = Setting::parse(value)?;
+        if (Duration::from_millis(10)..=LONGEST).contains(&duration) { Ok(Self(duration)) } else { Err(String::new()) }
+    }
+    fn show(&self) -> String {
+        self.0.show()
+    }
+}
