@@ -68,7 +68,7 @@ fn spawn(kubeconfig: &Path, namespace: &str, more: &str) -> Daemon {
     Daemon::spawn(config, input)
 }
 
-fn a_plan(name: &str) -> Value {
+pub fn a_plan(name: &str) -> Value {
     json!({"apiVersion": "forklift.konveyor.io/v1beta1", "kind": "Plan", "metadata": {"name": name}, "spec": {
         "type": "cold", "targetNamespace": "target", "map": {"network": {"name": "n", "namespace": "x"}, "storage": {"name": "s", "namespace": "x"}},
         "provider": {"source": {"name": "vc", "namespace": "x"}, "destination": {"name": "host", "namespace": "x"}}, "vms": [{"id": "vm-1", "name": "one"}]}})

@@ -47,6 +47,8 @@ mod webhook;
 
 // the whole program
 mod cli;
+mod fleet;
+mod kills;
 mod restart;
 
 // the rules of the house

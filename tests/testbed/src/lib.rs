@@ -6,6 +6,7 @@
 
 mod child;
 mod control_plane;
+mod gate;
 mod mishap;
 pub mod pagerduty;
 mod pki;
@@ -15,6 +16,7 @@ mod tools;
 
 pub use child::{Daemon, tied};
 pub use control_plane::{ControlPlane, Options};
+pub use gate::{Behind, Gate, Moment, Passage};
 pub use mishap::Mishap;
 pub use pagerduty::PagerDuty;
 pub use proxy::{Fault, Proxy};
