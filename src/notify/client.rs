@@ -68,6 +68,8 @@ impl Client {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("mtv-sentinel/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
+            // A connection that was idle may be dead, which is only known when the message is out: it would be told twice.
+            .pool_max_idle_per_host(0)
             .connect_timeout(config.timeout.mul_f64(CONNECT))
             .timeout(config.timeout);
         if let Some(path) = &config.ca_file {

@@ -302,6 +302,12 @@ fn finish(
     pause
 }
 
+/// The title; an own template may have made an empty one, which services do not take.
+fn title(message: &crate::message::Message) -> &str {
+    let mut names = [message.title.as_str(), message.rule, message.about.as_str()].into_iter();
+    names.find(|name| !name.trim().is_empty()).unwrap_or_default()
+}
+
 /// At most so many characters of what a service takes no more of; what is cut off is marked.
 fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {

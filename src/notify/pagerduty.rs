@@ -5,7 +5,7 @@
 //! the trigger, and is dropped without a word where nothing is open. `event` is pure; `send` posts it.
 
 use super::client::{Client, Post, Sent};
-use super::{Receipt, Verdict, cut, digest, secret, webhook};
+use super::{Receipt, Verdict, cut, digest, secret, title, webhook};
 use crate::alert::Severity;
 use crate::config::PagerDutyConfig;
 use crate::dispatch::{Topic, Turn};
@@ -138,7 +138,7 @@ fn trigger(notification: &Notification, at: &str) -> Value {
         "client": "mtv-sentinel",
         "links": links(message),
         "payload": {
-            "summary": summary(message),
+            "summary": cut(title(message), SUMMARY_MAX),
             "source": source(message),
             "severity": match message.severity {
                 Severity::Critical => "critical",
@@ -158,7 +158,7 @@ fn change(message: &Message, at: &str) -> Value {
     json!({
         "links": links(message),
         "payload": {
-            "summary": summary(message),
+            "summary": cut(title(message), SUMMARY_MAX),
             "source": source(message),
             "timestamp": at,
             "custom_details": details(message),
@@ -173,12 +173,6 @@ fn key(notification: &Notification) -> String {
         Topic::Thread(_) | Topic::Baseline(_) | Topic::Over(_) | Topic::Campaign(_) => webhook::key(notification),
     };
     if key.chars().count() <= KEY_MAX { key } else { format!("mtv-sentinel/{}", digest::sha256(&key)) }
-}
-
-fn summary(message: &Message) -> String {
-    // PagerDuty takes no empty one; an own template may give it.
-    let title = if message.title.trim().is_empty() { message.rule } else { &message.title };
-    cut(title, SUMMARY_MAX)
 }
 
 /// Where it comes from: cluster, namespace and name, as far as there are.

@@ -38,8 +38,8 @@ const NEVER: [&str; 14] = [
     "no_text",
     "too_many_attachments",
 ];
-/// Errors that say that the message that is to be edited or answered is out of reach: somebody deleted it, it is too old, or
-/// its channel is gone. Nothing was done.
+/// Errors that say that the message that is to be edited or answered is out of reach (somebody deleted it, it is too old), or
+/// its channel is. A new message may still get through, to the channel that is configured now.
 const GONE: [&str; 9] = [
     "cannot_reply_to_message",
     "cant_update_message",
@@ -89,8 +89,8 @@ struct Said {
 
 /// Why a method did not do it.
 enum Failure {
-    /// The message that it is about is out of reach.
-    Gone,
+    /// The message that it is about, or the channel, is out of reach: nothing was done.
+    Gone(Verdict),
     /// Anything else.
     Ends(Verdict),
 }
@@ -132,31 +132,28 @@ impl Bot<'_> {
     /// The beginning is a new message. It is edited when there is more, and at the end. A reminder is a reply that the channel
     /// sees too: an edit reminds nobody. Where the message is out of reach, or nobody knows it, all of these are a new one.
     async fn tell(&self, notification: &Notification, channel: &str, body: Value) -> Sent {
-        let edited = match (notification.message.turn, Message::of(&notification.remote)) {
+        let followed = match (notification.message.turn, Message::of(&notification.remote)) {
             (Turn::Updated | Turn::Resolved, Some(Message { channel, ts })) => {
                 // Without `parse`, an edit looks for names and links by itself.
-                self.call("chat.update", &body, &[("channel", channel), ("ts", ts), ("parse", "none")]).await
+                Some(self.call("chat.update", &body, &[("channel", channel), ("ts", ts), ("parse", "none")]).await)
             }
             (Turn::Reminder, Some(Message { channel, ts })) => {
                 let mut reply = body.clone();
                 reply["reply_broadcast"] = true.into();
                 let done = self.call("chat.postMessage", &reply, &[("channel", channel), ("thread_ts", ts)]).await;
                 // The conversation is still its first message.
-                done.map(|_| None)
+                Some(done.map(|_| None))
             }
-            (Turn::Firing | Turn::Over, _) | (Turn::Updated | Turn::Resolved | Turn::Reminder, None) => Err(Failure::Gone),
+            (Turn::Firing | Turn::Over, _) | (Turn::Updated | Turn::Resolved | Turn::Reminder, None) => None,
         };
-        let remote = match edited {
-            Ok(remote) => remote,
-            Err(Failure::Ends(verdict)) => return Err(verdict),
-            Err(Failure::Gone) => match self.call("chat.postMessage", &body, &[("channel", channel)]).await {
-                Ok(remote) => remote,
-                // What a new message cannot reach can be mended: the bot invited, the channel named anew.
-                Err(Failure::Gone) => return Err(Verdict::NotSent(None, "its channel is out of reach".to_owned())),
-                Err(Failure::Ends(verdict)) => return Err(verdict),
-            },
+        let done = match followed {
+            None | Some(Err(Failure::Gone(_))) => self.call("chat.postMessage", &body, &[("channel", channel)]).await,
+            Some(done) => done,
         };
-        Ok(Receipt { verdict: Verdict::Delivered, remote })
+        match done {
+            Ok(remote) => Ok(Receipt { verdict: Verdict::Delivered, remote }),
+            Err(Failure::Gone(verdict) | Failure::Ends(verdict)) => Err(verdict),
+        }
     }
 
     /// Calls a method; answers what the message is called, if Slack says so.
@@ -170,7 +167,7 @@ impl Bot<'_> {
         headers.insert(AUTHORIZATION, client::bearer(self.token).map_err(Failure::Ends)?);
         let post = Post { url: &url, headers, body: body.to_string(), until: self.until, secrets: &[self.token] };
         let answer = self.client.post(post, self.now).await.map_err(Failure::Ends)?;
-        judge(&answer, more.iter().any(|(name, _)| matches!(*name, "ts" | "thread_ts")))
+        judge(&answer)
     }
 }
 
@@ -184,7 +181,7 @@ fn judge_webhook(answer: &Answer) -> Verdict {
 }
 
 /// What the answer of a method means. Whether it did something stands in the body, and the status is 200 all the same.
-fn judge(answer: &Answer, is_about_a_message: bool) -> Result<Option<Text>, Failure> {
+fn judge(answer: &Answer) -> Result<Option<Text>, Failure> {
     match answer.verdict() {
         Verdict::Delivered => {}
         verdict => return Err(Failure::Ends(verdict)),
@@ -203,7 +200,7 @@ fn judge(answer: &Answer, is_about_a_message: bool) -> Result<Option<Text>, Fail
         () if AMBIGUOUS.contains(&error) => Failure::Ends(Verdict::Unknown(why)),
         () if BUSY.contains(&error) => Failure::Ends(Verdict::NotSent(answer.wait, why)),
         () if NEVER.contains(&error) => Failure::Ends(Verdict::Refused(why)),
-        () if is_about_a_message && GONE.contains(&error) => Failure::Gone,
+        () if GONE.contains(&error) => Failure::Gone(answer.to_be_mended()),
         // A token that has expired, a channel that the bot is not in, and what Slack may think of later.
         () => Failure::Ends(answer.to_be_mended()),
     })

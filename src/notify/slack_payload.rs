@@ -18,7 +18,7 @@ const TITLE_MAX: usize = 1000;
 /// What is posted, but for the channel.
 pub fn payload(notification: &Notification) -> Value {
     let message = &notification.message;
-    let title: String = pieces(&message.title, TITLE_MAX).into_iter().next().unwrap_or_default();
+    let title: String = pieces(super::title(message), TITLE_MAX).into_iter().next().unwrap_or_default();
     let block = |text: String| json!({"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": true}});
     let blocks: Vec<Value> = sections(message).into_iter().map(block).collect();
     let attachment = json!({"color": colour(message), "fallback": title, "blocks": blocks});

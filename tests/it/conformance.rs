@@ -106,6 +106,10 @@ fn a_success_that_is_somebody_elses_is_no_success_where_it_can_be_told() {
         let (done, _) = told(kind, answer(200, "Content-Type: text/html\r\n", page));
         let expected = if kind.status_is_enough { "delivered" } else { "unknown" };
         assert_eq!(done.verdict.as_str(), expected, "{}: {:?}", kind.name, done.verdict);
+        // Half of the right answer.
+        let half = format!("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{}", kind.ok.get(..1).unwrap_or_default());
+        let (done, _) = told(kind, Reply::Bytes(half));
+        assert_eq!(done.verdict.as_str(), expected, "{}: {:?}", kind.name, done.verdict);
         let (done, _) = told(kind, answer(200, "Content-Type: text/html\r\n", kind.ok));
         assert_eq!(done.verdict, Verdict::Delivered, "{}: the type of an answer is nothing to go by", kind.name);
     }
@@ -336,10 +340,8 @@ fn a_wrong_receiver_is_refused_with_all_that_is_wrong_and_what_was_meant() {
         ("{type: pagerduty}", "hook: it has neither routing_key nor routing_key_file"),
         ("{type: pagerduty, routing_key: x, region: mars}", "hook: region takes us or eu"),
         ("{type: pagerduty, routing_key: x, region: eu, url: 'http://x/v2/enqueue'}", "hook: it has both region and url"),
-        (
-            "{type: pagerduty, routing_key: x, url: 'http://x/'}",
-            "hook: url takes an http or https URL that ends with /enqueue",
-        ),
+        ("{type: pagerduty, routing_key: x, url: 'http://x/'}", "hook: its url does not end with /enqueue"),
+        ("{type: pagerduty, routing_key: x, url: 'http://u:s3cr3t@x/v2/enqueue'}", "hook: its url has a user in it"),
     ] {
         let said = load(yaml).unwrap_err();
         assert!(said.contains("notify.receivers: ") && said.contains(expected), "{yaml}: {said}");

@@ -6,6 +6,10 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
 use std::process::{ChildStderr, Stdio};
+use testbed::{Mishap, PagerDuty, Slack};
+
+/// A routing key of PagerDuty's.
+const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// A daemon that reads plans from a file and keeps its ledger in a folder, and the lines of its log.
 struct Program {
@@ -36,7 +40,9 @@ impl Program {
     fn told_until(&mut self, name: &str) -> Vec<(String, String, bool)> {
         let mut told = Vec::new();
         for line in &mut self.lines {
-            let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            let line = line.unwrap();
+            assert_keeps_secrets(&line);
+            let line: Value = serde_json::from_str(&line).unwrap();
             let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
             if line["receiver"] == "log" {
                 told.push((text("turn"), text("name"), line["repeat"] == true));
@@ -51,14 +57,23 @@ impl Program {
     fn kill(mut self) {
         self.daemon.0.kill().unwrap();
         self.daemon.0.wait().unwrap();
+        self.lines.for_each(|line| assert_keeps_secrets(&line.unwrap()));
     }
 
     /// Stops it in order; answers what it told until it was over.
     fn stop(mut self) -> usize {
         terminate(&self.daemon.0);
-        let told = self.lines.filter(|line| line.as_ref().unwrap().contains("\"receiver\":\"log\"")).count();
+        let lines = self.lines.map(Result::unwrap).inspect(|line| assert_keeps_secrets(line));
+        let told = lines.filter(|line| line.contains("\"receiver\":\"log\"")).count();
         assert_eq!(self.daemon.0.wait().unwrap().code(), Some(0));
         told
+    }
+}
+
+/// Keys, tokens and URLs of receivers are in no line of the log.
+fn assert_keeps_secrets(line: &str) {
+    for secret in [KEY, "xoxb-", "s3cr3t"] {
+        assert!(!line.contains(secret), "{line}");
     }
 }
 
@@ -167,4 +182,61 @@ fn a_webhook_that_is_down_hears_of_everything_and_the_log_does_not_wait_for_it()
     assert_eq!(seen(posts.recv().unwrap()), told("resolved", "mail"));
     second.stop();
     assert_eq!(posts.try_iter().count(), 0);
+}
+
+#[test]
+fn an_incident_and_a_message_that_were_open_at_a_restart_are_followed_to_their_end() {
+    for kind in ["slack", "pagerduty"] {
+        let (slack, pagerduty) = (Slack::start().unwrap(), PagerDuty::start().unwrap());
+        let home = tempfile::tempdir().unwrap();
+        show(home.path(), &[plan("old", "Failed"), plan("mail", "Executing")]);
+        let secret = if kind == "slack" { slack.token() } else { KEY };
+        std::fs::write(home.path().join("secret"), secret).unwrap();
+        let file = home.path().join("secret").display().to_string();
+        let keys = match kind {
+            "slack" => format!("token_file: '{file}', channel: '{}', api_url: '{}'", slack.channel(), slack.api_url()),
+            _ => format!("routing_key_file: '{file}', url: '{}'", pagerduty.url()),
+        };
+        let receivers = format!("{{log: {{type: log}}, hook: {{type: {kind}, {keys}}}}}");
+        // What is on the way at first is lost.
+        slack.mishaps([Mishap::Status(503, Some(1))]);
+        pagerduty.mishaps([Mishap::LoseReply]);
+        let mut first = Program::start_with(home.path(), &receivers);
+        assert_eq!(first.told_until(""), [told("firing", "")]);
+        show(home.path(), &[plan("old", "Failed"), plan("mail", "Failed")]);
+        assert_eq!(first.told_until("mail"), [told("firing", "mail")]);
+        let requests = || slack.requests() + pagerduty.requests();
+        wait_until(|| requests() == 2);
+        wait_until_recorded(home.path(), "uid-mail");
+        let ledger = std::fs::read_dir(home.path().join("ledger")).unwrap().map(|entry| entry.unwrap().path());
+        let ledger: String = ledger.filter_map(|path| std::fs::read_to_string(path).ok()).collect();
+        assert!(!ledger.contains(secret));
+        first.kill();
+
+        show(home.path(), &[plan("old", "Failed")]);
+        let second = Program::start_with(home.path(), &receivers);
+        wait_until(|| requests() == 3);
+        second.stop();
+        let (messages, incidents) = (slack.messages(), pagerduty.incidents());
+        match kind {
+            "slack" => {
+                assert_eq!((messages.len(), messages[0].before.len()), (1, 1), "{messages:?}");
+                assert!(messages[0].title.contains("RESOLVED") && !messages[0].title.contains("repeat"), "{messages:?}");
+            }
+            _ => {
+                assert_eq!((incidents.len(), incidents[0].is_open), (1, false), "{incidents:?}");
+                assert_eq!(incidents[0].triggers.len(), 2, "{incidents:?}");
+            }
+        }
+        assert_eq!((slack.refused(), pagerduty.refused()), Default::default());
+    }
+}
+
+/// Waits until something is so.
+fn wait_until(is_so: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "it does not come to that");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
 }

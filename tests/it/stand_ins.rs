@@ -368,7 +368,33 @@ fn ten_megabytes_and_five_thousand_vms_are_taken() {
             episode: 3,
         });
         assert_taken(&many);
+        // An own template may give nothing.
+        (many.message.title, many.message.text) = (" ".to_owned(), String::new());
+        assert_taken(&many);
+        many.message.rule = "";
+        assert_taken(&many);
     }
+}
+
+#[test]
+fn a_test_is_one_message_and_its_edit() {
+    let slack = Slack::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("token"), slack.token()).unwrap();
+    let (api, token) = (slack.api_url(), path("token"));
+    let chat = format!("{{type: slack, token_file: '{token}', channel: '{}', api_url: '{api}'}}", slack.channel());
+    std::fs::write(path("sentinel.yaml"), format!("notify: {{receivers: {{chat: {chat}}}}}")).unwrap();
+    let try_it = || crate::cli::command(&["test-notify", "--config", &path("sentinel.yaml"), "--receiver", "chat"]).output();
+    let output = try_it().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let messages = slack.messages();
+    assert_eq!((messages.len(), messages[0].before.len()), (1, 1), "{messages:?}");
+    assert!(messages[0].title.starts_with("(test) RESOLVED"), "{messages:?}");
+    std::fs::write(path("token"), "xoxb-another-s3cr3t").unwrap();
+    let output = try_it().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("was not delivered") && said.contains("invalid_auth") && !said.contains("s3cr3t"), "{said}");
 }
 
 proptest! {

@@ -54,6 +54,17 @@ impl Form {
     }
 }
 
+/// Whether a text is the URL of a server, and may be shown.
+///
+/// # Errors
+/// If it is not, or has a password in it.
+pub(super) fn check_open_url(text: &str) -> Result<(), &'static str> {
+    check_url(text)?;
+    let uri = text.parse::<http::Uri>().ok();
+    let has_user = uri.as_ref().and_then(http::Uri::authority).is_some_and(|authority| authority.as_str().contains('@'));
+    if has_user { Err("has a user in it, and it is shown") } else { Ok(()) }
+}
+
 /// Whether a text is the URL of a server; without the text, which may be a secret.
 ///
 /// # Errors

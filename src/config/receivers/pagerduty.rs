@@ -1,6 +1,6 @@
 //! The keys of a receiver of type `pagerduty`.
 
-use super::credential::{Credential, Form, check_url};
+use super::credential::{Credential, Form, check_open_url};
 use super::http::ClientConfig;
 use super::keys::{Keys, Shown};
 use super::rate::Rate;
@@ -52,8 +52,10 @@ impl PagerDutyConfig {
             }
             .to_owned()
         });
-        if check_url(&url).is_err() || !url.ends_with(ENQUEUE) {
-            keys.refuse(format!("url takes an http or https URL that ends with {ENQUEUE}"));
+        match check_open_url(&url) {
+            Err(why) => keys.refuse(format!("its url {why}")),
+            Ok(()) if !url.ends_with(ENQUEUE) => keys.refuse(format!("its url does not end with {ENQUEUE}")),
+            Ok(()) => {}
         }
         let client = ClientConfig::take(keys, Some(RATE));
         Some(Self { routing_key: routing_key?, url, client })

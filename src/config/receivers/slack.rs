@@ -1,6 +1,6 @@
 //! The keys of a receiver of type `slack`.
 
-use super::credential::{Credential, Form, check_url};
+use super::credential::{Credential, Form, check_open_url};
 use super::http::ClientConfig;
 use super::keys::{Keys, Shown};
 use super::rate::Rate;
@@ -43,7 +43,7 @@ impl SlackConfig {
         let channel: Option<String> = keys.take("channel").filter(|channel: &String| !channel.is_empty());
         let api_url: String = keys.take("api_url").unwrap_or_else(|| API.to_owned());
         let api_url = api_url.trim_end_matches('/').to_owned();
-        if let Err(why) = check_url(&api_url) {
+        if let Err(why) = check_open_url(&api_url) {
             keys.refuse(format!("its api_url {why}"));
         }
         let client = ClientConfig::take(keys, Some(RATE));
