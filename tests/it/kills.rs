@@ -67,7 +67,7 @@ async fn survives(namespace: &'static str, points: &[Point]) {
     let pager = gate(Behind::Plain(address(&pagerduty.url())), &trap).await;
     let receivers = format!(
         "{{chat: {{type: slack, token: {}, channel: '{}', api_url: '{}{}', rate_limit: none, timeout: 2s}}, \
-         pager: {{type: pagerduty, routing_key: k0123456789, url: '{}{}', rate_limit: none, timeout: 2s}}}}",
+         pager: {{type: pagerduty, routing_key: 0123456789abcdef0123456789abcdef, url: '{}{}', rate_limit: none, timeout: 2s}}}}",
         slack.token(),
         slack.channel(),
         chat.url(),
@@ -114,7 +114,7 @@ async fn survives(namespace: &'static str, points: &[Point]) {
             assert!(texts(message)[0].contains("possible repeat"), "{point:?}: what is told twice is marked: {messages:#?}");
         }
         let last = messages.last().unwrap();
-        assert!(last.title.contains("resolved"), "{point:?}: its end is told: {messages:#?}");
+        assert!(last.title.contains("RESOLVED"), "{point:?}: its end is told: {messages:#?}");
         let told = texts(&messages[0]).len() + messages.get(1).map_or(0, |message| texts(message).len());
         assert!(told <= 4, "{point:?}: the failure, its end, and a repeat of each: {messages:#?}");
     }
