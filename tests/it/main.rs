@@ -49,6 +49,7 @@ mod webhook;
 mod cli;
 mod fleet;
 mod kills;
+mod replicas;
 mod restart;
 
 // the rules of the house
