@@ -156,6 +156,11 @@ impl Alerts {
         Self { settings, ..Self::default() }
     }
 
+    /// Other settings, from the next evaluation on.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
     /// Evaluates every rule for a plan as it is now; `None` for one that is gone.
     pub fn plan(&mut self, key: &Key, state: Option<&PlanState>, now: Time) -> Evaluated {
         let scope = Scope::Plan(key.clone());

@@ -4,6 +4,7 @@
 //! Owned by the loop in `app`; `cli` uses it for `render`. It owns the store, the alerts, what was told, the decisions and the
 //! rendered lines. Everything is computed from the current objects; nothing is queued in it.
 
+use super::blindness::Blindness;
 use super::telling::{Answer, Known, Telling};
 use crate::alert::{AlertState, Alerts, RULES, Scope};
 use crate::archive::Decided;
@@ -16,11 +17,10 @@ use crate::message::Notification;
 use crate::metrics::{Cache, Exposition, Own, PlanContext};
 use crate::plan::{Event, Key, Kind, Time};
 use crate::policy::{self, Decision, Policy};
-use crate::store::{Changes, Health, Report, Store, WatchId};
+use crate::store::{Changes, Report, Store, WatchId};
 use crate::watch::{Observation, Seen};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What the loop knows.
 pub struct Engine {
@@ -37,26 +37,15 @@ pub struct Engine {
     deadline_of: BTreeMap<Scope, Time>,
     cache: Cache,
     shown_labels: Vec<(String, String)>,
+    /// The effective configuration, for who asks.
+    config: Arc<str>,
     alert_settings: crate::alert::Settings,
     own: Arc<Own>,
     synced: bool,
-    health: Health,
-    blind: Option<Blind>,
+    watches: Blindness,
     at: Option<Time>,
     /// Oddities that were named already: each is named once.
     named: BTreeSet<String>,
-}
-
-/// A watch that is back shows what was missed in the moments after its first answer.
-const CATCHING_UP: Duration = Duration::from_secs(10);
-
-/// A time in which a watch was broken.
-#[derive(Clone, Copy, Debug)]
-struct Blind {
-    /// Since when it was.
-    since: Time,
-    /// When all has been seen again; `None` while it is broken.
-    until: Option<Time>,
 }
 
 /// What an observation led to.
@@ -89,11 +78,11 @@ impl Engine {
             deadline_of: BTreeMap::new(),
             cache: Cache::default(),
             shown_labels: config.metrics.shown_labels(),
+            config: config.show().into(),
             alert_settings,
             own,
             synced: false,
-            health: Health::default(),
-            blind: None,
+            watches: Blindness::default(),
             at: None,
             named: BTreeSet::new(),
         };
@@ -163,7 +152,7 @@ impl Engine {
     pub fn tick(&mut self, now: Time) -> Outcome {
         let mut outcome = Outcome::default();
         // What is not seen to move has not stopped: while a watch is broken, time alone brings no conclusion.
-        if self.seen(now) == now {
+        if self.watches.seen(now) == now {
             self.reconsider(now, &mut outcome);
         }
         outcome
@@ -182,10 +171,7 @@ impl Engine {
         self.alerts.remember(memory);
         self.telling.take_office(term, recovered);
         if let (true, Some(now)) = (self.synced, now) {
-            let snapshot = self.store.snapshot();
-            let plans = snapshot.plans.keys().cloned().map(Scope::Plan);
-            let providers = snapshot.providers.keys().cloned().map(Scope::Provider);
-            self.conclude_all(plans.chain(providers).collect(), now, &mut outcome);
+            self.conclude_everything(now, &mut outcome);
             self.begin(now, &mut outcome);
         }
         outcome
@@ -194,6 +180,34 @@ impl Engine {
     /// Tells nothing from now on: another replica does, or nobody holds the lease.
     pub fn leave_office(&mut self) {
         self.telling.leave_office();
+    }
+
+    /// Follows another configuration from now on. What it does not select any more is not told any more; what only it selects
+    /// was there before.
+    pub fn configure(&mut self, config: &Config, now: Option<Time>) -> Outcome {
+        let mut outcome = Outcome::default();
+        self.alert_settings = config.alerts.settings();
+        self.alerts.set_settings(self.alert_settings.clone());
+        self.policy = config.archive.policy();
+        self.decisions = imbl::OrdMap::new();
+        self.shown_labels = config.metrics.shown_labels();
+        self.config = config.show().into();
+        if let Some(now) = now {
+            self.conclude_everything(now, &mut outcome);
+        }
+        self.own.clear_alerts();
+        self.count_alerts();
+        let Self { telling, alerts, store, .. } = self;
+        outcome.began = telling.configure(config, Known { alerts, store, candidates: None }, now);
+        outcome
+    }
+
+    /// Concludes anew about all that is there.
+    fn conclude_everything(&mut self, now: Time, outcome: &mut Outcome) {
+        let snapshot = self.store.snapshot();
+        let plans = snapshot.plans.keys().cloned().map(Scope::Plan);
+        let providers = snapshot.providers.keys().cloned().map(Scope::Provider);
+        self.conclude_all(plans.chain(providers).collect(), now, outcome);
     }
 
     /// Whether to serve series about plans.
@@ -221,7 +235,7 @@ impl Engine {
     /// The account and its heartbeat, if there is something to save.
     pub fn save(&mut self, now: Time) -> Option<(Account, Time)> {
         // What a watch that does not work has not shown may have fired.
-        let seen = self.health.watches().filter_map(|(_, health)| health.last_contact).chain([now]).min().unwrap_or(now);
+        let seen = self.watches.heard(now);
         let (telling, known) = self.split();
         telling.save(known, seen, now)
     }
@@ -254,10 +268,7 @@ impl Engine {
     pub fn next_deadline(&self) -> Option<Time> {
         let due = if self.synced { self.telling.next_deadline() } else { None };
         let first = self.deadlines.first().map(|(at, _)| *at);
-        let concluding = match self.blind {
-            None => first,
-            Some(Blind { until, .. }) => first.zip(until).map(|(at, until)| at.max(until)),
-        };
+        let concluding = first.and_then(|at| self.watches.can_see(at));
         concluding.into_iter().chain(due).min()
     }
 
@@ -286,8 +297,9 @@ impl Engine {
             decisions: self.decisions.clone(),
             synced: self.synced,
             at: self.at,
-            health: self.health.clone(),
+            health: self.watches.health().clone(),
             alerts: self.alerts.all(),
+            config: Arc::clone(&self.config),
             acts: self.telling.is_in_office(),
             notifications: self.telling.lines(),
             dead_letters: self.telling.dead_letters(),
@@ -358,7 +370,7 @@ impl Engine {
     fn conclude_provider(&mut self, key: &Key, now: Time) -> bool {
         let provider = self.store.provider(key).cloned();
         let plans = self.store.plans_using(key);
-        let now = self.seen(now);
+        let now = self.watches.seen(now);
         let evaluated = self.alerts.provider(key, provider.as_deref().map(|provider| (provider, plans)), now);
         self.set_deadline(&Scope::Provider(key.clone()), evaluated.again);
         match provider {
@@ -372,7 +384,7 @@ impl Engine {
     fn conclude(&mut self, key: &Key, now: Time, outcome: &mut Outcome) -> bool {
         let scope = Scope::Plan(key.clone());
         let state = self.store.plan(key).cloned();
-        let evaluated = self.alerts.plan(key, state.as_deref(), self.seen(now));
+        let evaluated = self.alerts.plan(key, state.as_deref(), self.watches.seen(now));
         let before = self.decisions.get(key).copied();
         let Some(state) = state else {
             self.set_deadline(&scope, None);
@@ -394,42 +406,18 @@ impl Engine {
         evaluated.changed
     }
 
-    /// The time up to which everything has been seen, as far as the watches say.
-    fn seen(&self, now: Time) -> Time {
-        match self.blind {
-            Some(Blind { since, until }) if until.is_none_or(|until| until > now) => since.min(now),
-            Some(_) | None => now,
-        }
-    }
-
     /// A report of a watch: counted, and told when it is news.
     fn take_report(&mut self, watch: WatchId, report: Report, at: Time, outcome: &mut Outcome) {
         self.own.count_report(&watch, &report);
         if let Report::Contact | Report::Listed = report {
             self.own.set_contact(&watch, at);
         }
-        let said = match &report {
-            Report::Broken(trouble, message) => format!("the watch of {watch} is broken ({trouble}): {message}"),
-            Report::Listing | Report::Listed | Report::Contact | Report::Restarted => {
-                format!("the watch of {watch} works again")
-            }
-        };
-        if self.health.report(watch, report, at) {
-            outcome.watches.push(said);
-        }
-        self.blind = match (self.health.blind_since(), self.blind) {
-            (Some(since), before) => {
-                Some(Blind { since: before.map_or(since, |before| before.since.min(since)), until: None })
-            }
-            (None, Some(Blind { since, until: None })) => Some(Blind { since, until: Some(at.plus(CATCHING_UP)) }),
-            (None, Some(Blind { until: Some(until), .. })) if until <= at => None,
-            (None, blind) => blind,
-        };
+        outcome.watches.extend(self.watches.take(watch, report, at));
     }
 
     /// How long after the newest time in a plan it was seen, once everything has been listed.
     fn measure_lag(&self, object: &Object, at: Time) {
-        let listed = self.synced && self.health.watches().next().is_some();
+        let listed = self.synced && self.watches.health().watches().next().is_some();
         if let (true, Object::Plan(plan)) = (listed, object)
             && let Some(newest) = plan.newest_time()
         {

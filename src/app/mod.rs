@@ -3,17 +3,20 @@
 //! Called by `cli`, which has read files and environment. One loop owns the model; each output has one task, and none waits
 //! for another: the published view (scrapes), the notifications, the archiver.
 
+mod blindness;
 mod engine;
 mod journal;
 mod office;
 mod once;
 mod receivers;
+mod reload;
 mod telling;
 
 pub use engine::{Engine, Outcome};
 pub use journal::{Journal, Log};
 pub use once::{Once, once};
 pub use receivers::{receivers, try_receiver};
+pub use reload::Reload;
 pub use telling::Answer;
 
 use crate::archive;
@@ -22,12 +25,13 @@ use crate::http::{self, View};
 use crate::ledger::Save;
 use crate::message::Notification;
 use crate::metrics::Own;
-use crate::notify::{self, Notifier};
+use crate::notify::{self, Notifier, Senders};
 use crate::plan::Time;
 use crate::watch::replay::{Pace, Recording};
 use crate::watch::{Clock, Observation, Seen, cluster, files, replay};
 use anyhow::Context;
 use office::{Charge, Office, Term, Way};
+use reload::Reloader;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -134,13 +138,14 @@ pub async fn run(
     input: Input,
     listener: TcpListener,
     journal: Box<dyn Journal>,
+    reload: Option<Reload>,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let own = Arc::new(Own::new(VERSION, COMMIT));
     let receivers = receivers(&config)?;
     let mut office = Office::new(&config, &input, Arc::clone(&own)).await?;
     let leadership = office.leadership.clone();
-    let notifier = Notifier::new(receivers, Arc::clone(&own), leadership, Clock::wall)?;
+    let notifier = Notifier::new(Senders::new(receivers)?, Arc::clone(&own), leadership, Clock::wall);
     let mut engine = Engine::new(&config, Arc::clone(&own));
     // Unbounded: what goes through these concerns single plans, and their tasks do nothing that could block.
     let (send, due) = mpsc::unbounded_channel();
@@ -150,7 +155,7 @@ pub async fn run(
     let (way, office) = match only_term {
         Some(Term { number, recovered, way, keeping }) => {
             engine.take_office(number, *recovered, None);
-            drop((send, charge));
+            drop(send);
             let keep = async {
                 if let Some(keeping) = keeping {
                     keeping.run().await
@@ -160,22 +165,29 @@ pub async fn run(
         }
         None => {
             engine.leave_office();
-            (Way::Closed, tokio::spawn(office.hold(send, charge)))
+            (Way::Closed, tokio::spawn(office.hold(send, charge.clone())))
         }
     };
     let (publish, view) = watch::channel(Arc::new(engine.view()));
     let server = http::Server::new(&config, VERSION, Clock::wall, view, Arc::clone(&own))
         .context("the web configuration is wrong")?;
+    let (change, changes) = mpsc::unbounded_channel();
+    let reloader = reload.map(|reload| Reloader::new(reload, config.clone(), Arc::clone(&own), change, charge.clone()));
     let (finish, done) = mpsc::unbounded_channel();
     let (decide, decisions) = mpsc::unbounded_channel();
     let (observe, observations) = mpsc::channel(QUEUE);
 
     let clock = input.clock();
     let mut source = input.start(observe);
-    let mut notifier = tokio::spawn(notifier.deliver(due, finish));
+    let mut notifier = tokio::spawn(notifier.deliver(due, changes, finish));
     let archiver = tokio::spawn(archive::dry_run(decisions));
     let (stop_http, http_stopped) = watch::channel(false);
     let mut server = tokio::spawn(http::serve(listener, server, http_stopped));
+    let reloader = tokio::spawn(async move {
+        if let Some(reloader) = reloader {
+            reloader.run().await;
+        }
+    });
     let (release, released) = oneshot::channel();
     let elector = tokio::spawn(async move {
         if let Some(elector) = elector {
@@ -207,7 +219,7 @@ pub async fn run(
         let _ = main_loop.await;
     }
     let _ = stop_http.send(true);
-    let _ = tokio::join!(office, archiver);
+    let _ = tokio::join!(office, archiver, reloader);
     // What a receiver has not taken by now is in the ledger as under way, and is told again by the next start.
     if !notifier.is_finished() && tokio::time::timeout(LAST_WAIT, &mut notifier).await.is_err() {
         notifier.abort();
@@ -267,6 +279,10 @@ impl Outputs {
                 engine.leave_office();
             }
             Charge::Exports(exports) => engine.set_exports(exports),
+            Charge::Configure(config) => {
+                let outcome = engine.configure(&config, now);
+                self.write(outcome);
+            }
         }
     }
 

@@ -38,6 +38,8 @@ pub(super) enum Charge {
     Begins(u64, Box<Recovered>, Way),
     /// It has ended.
     Ends,
+    /// From now on this is the configuration.
+    Configure(Box<Config>),
     /// Whether to serve series about plans: another replica may do that.
     Exports(bool),
 }

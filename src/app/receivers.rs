@@ -8,7 +8,7 @@ use crate::dispatch::{DeadLetter, Outcome, Receiver};
 use crate::lease::Leadership;
 use crate::message::Notification;
 use crate::metrics::Own;
-use crate::notify::{self, Done, Notifier, Receipt, Verdict};
+use crate::notify::{self, Done, Notifier, Receipt, Senders, Verdict};
 use crate::plan::Time;
 use crate::watch::Clock;
 use anyhow::Context;
@@ -60,8 +60,10 @@ pub fn receivers(config: &Config) -> Result<Vec<(Receiver, ReceiverConfig)>, Err
 /// If the receiver cannot be made ready.
 pub fn try_receiver(config: &Config, name: &str, notification: Notification) -> anyhow::Result<Receipt> {
     let only = config.notify.receivers.0.get(name).map(|receiver| (name.into(), receiver.clone()));
-    let notifier =
-        Notifier::new(only.into_iter().collect(), Arc::new(Own::new(VERSION, COMMIT)), Leadership::always(), Clock::wall)?;
+    let senders = Senders::new(only.into_iter().collect())?;
+    // Nothing changes meanwhile.
+    let (_, changes) = mpsc::unbounded_channel();
+    let notifier = Notifier::new(senders, Arc::new(Own::new(VERSION, COMMIT)), Leadership::always(), Clock::wall);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the runtime")?;
     runtime.block_on(async {
         let (send, due) = mpsc::unbounded_channel();
@@ -69,7 +71,7 @@ pub fn try_receiver(config: &Config, name: &str, notification: Notification) -> 
         // The other end is there until it has been delivered.
         let _ = send.send(notification);
         drop(send);
-        notifier.deliver(due, finish).await;
+        notifier.deliver(due, changes, finish).await;
         let done = done.recv().await;
         done.map(|Done { verdict, remote, .. }| Receipt { verdict, remote })
             .with_context(|| format!("notify.receivers.{name} did not answer"))

@@ -99,6 +99,27 @@ impl Telling {
         (self.to_save, self.saved, self.due_again, self.is_news) = (false, None, None, false);
     }
 
+    /// Follows another configuration from now on; in office it takes stock of what that changes.
+    pub(super) fn configure(&mut self, config: &Config, known: Known<'_>, now: Option<Time>) -> Option<Began> {
+        self.routing = config.notify.routing(&config.alerts, &config.kubernetes);
+        self.messages = config.message.settings(&config.general.cluster);
+        for receiver in &self.routing.receivers {
+            self.own.start_notifications(receiver);
+        }
+        self.dispatch.set_routing(self.routing.clone());
+        let (true, Some(now)) = (self.is_telling(), now) else { return None };
+        self.changed(true);
+        let began = self.dispatch.adopt(known.alerts, known.store, now);
+        Some(self.count_abandoned(began))
+    }
+
+    fn count_abandoned(&self, began: Began) -> Began {
+        for (receiver, number) in &began.abandoned {
+            self.own.count_dead_letters(receiver, "abandoned", *number);
+        }
+        began
+    }
+
     /// Begins the term anew with nothing told: a recording starts again.
     pub(super) fn restart(&mut self) {
         if let Some(Office { term, .. }) = self.office {
@@ -112,10 +133,7 @@ impl Telling {
         office.begun = true;
         (self.to_save, self.is_news) = (true, true);
         let began = self.dispatch.begin(known.alerts, known.store, &|uid| office.recovered.lost(uid), now);
-        for (receiver, number) in &began.abandoned {
-            self.own.count_dead_letters(receiver, "abandoned", *number);
-        }
-        Some(began)
+        Some(self.count_abandoned(began))
     }
 
     fn is_telling(&self) -> bool {

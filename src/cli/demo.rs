@@ -3,7 +3,7 @@
 //! The terminal tells what happens; the log is silent but for errors.
 
 use super::{ConfigArgs, Failure, log, run};
-use crate::app::{self, Input, Journal, Outcome};
+use crate::app::{self, Input, Journal, Outcome, Reload};
 use crate::http::Web;
 use crate::message::Notification;
 use crate::plan::{Event, Fact, Key, PlanPhase, Time, VmPhase};
@@ -12,6 +12,7 @@ use crate::watch::replay::{Pace, Recording};
 use clap::Args;
 use std::io::Write;
 use std::time::Duration;
+use tokio::signal::unix::Signal;
 
 #[derive(Args, Clone)]
 pub(super) struct DemoArgs {
@@ -67,7 +68,7 @@ pub(super) fn run(args: DemoArgs) -> Result<(), Failure> {
     let greeting = greeting(&recording, speed);
     let story = Story { coloured: super::may_colour(&std::io::stdout()) };
     let scheme = if Web::open(&config.http)?.has_tls() { "https" } else { "http" };
-    run::daemon(config, Input::Replay(recording, pace), Box::new(story), move |address| {
+    run::daemon(config, Input::Replay(recording, pace), Box::new(story), None::<fn(Signal) -> Reload>, move |address| {
         let url = format!("{scheme}://{address}");
         let _ = super::print(&format!(
             "{greeting}\n  metrics  {url}/metrics\n  plans    {url}/api/v1/plans\n  all      {url}/\n\nCtrl-C ends it.\n\n"

@@ -102,6 +102,16 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Usage(message) => f.write_str(message),
+            Self::Failed(error) => write!(f, "{error:#}"),
+            Self::Partial => f.write_str("some of the input could not be read"),
+        }
+    }
+}
+
 impl From<Errors> for Failure {
     fn from(errors: Errors) -> Self {
         Self::Usage(format!("the configuration is wrong:\n{}", indent(&errors.to_string())))
@@ -113,6 +123,11 @@ fn indent(text: &str) -> String {
 }
 
 impl ConfigArgs {
+    /// The file of the configuration.
+    fn file(&self) -> Option<PathBuf> {
+        self.config.clone()
+    }
+
     /// Loads the configuration: the file, the environment, and these flags with `more`.
     fn load(&self, more: Vec<(&'static str, Option<String>)>) -> Result<Config, Failure> {
         let file = match &self.config {
@@ -151,12 +166,12 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Usage(message)) => {
-            complain(&message);
+        Err(failure @ Failure::Usage(_)) => {
+            complain(&failure.to_string());
             ExitCode::from(USAGE)
         }
-        Err(Failure::Failed(error)) => {
-            complain(&format!("{error:#}"));
+        Err(failure @ Failure::Failed(_)) => {
+            complain(&failure.to_string());
             ExitCode::from(FAILED)
         }
         Err(Failure::Partial) => ExitCode::from(PARTIAL),

@@ -1,7 +1,7 @@
 //! `run`: the daemon.
 
 use super::{ConfigArgs, Failure, log};
-use crate::app::{self, Input, Journal, Log};
+use crate::app::{self, Input, Journal, Log, Reload};
 use crate::config::Config;
 use crate::http::Web;
 use anyhow::Context;
@@ -9,7 +9,7 @@ use clap::Args;
 use std::future::Future;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Args, Clone, Default)]
 pub(super) struct RunArgs {
@@ -36,11 +36,14 @@ pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
         ("log.format", args.log_format),
         ("http.web_config_file", args.web_config_file),
     ];
-    let config = args.config.load(flags)?;
+    let config = args.config.load(flags.clone())?;
+    let (source, file) = (args.config.clone(), args.config.file());
+    let load = move || source.load(flags.clone()).map_err(|failure| failure.to_string());
+    let reload = move |hangup| Reload { file, load: Box::new(load), hangup };
     let tls = Web::open(&config.http)?.has_tls();
     log::init(&config.log);
     let input = Input::open(&config)?;
-    daemon(config, input, Box::new(Log), |address| {
+    daemon(config, input, Box::new(Log), Some(reload), |address| {
         tracing::info!(%address, tls, version = app::VERSION, "listening");
     })
 }
@@ -62,6 +65,7 @@ pub(super) fn daemon(
     config: Config,
     input: Input,
     journal: Box<dyn Journal>,
+    reload: Option<impl FnOnce(Signal) -> Reload>,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
@@ -70,9 +74,11 @@ pub(super) fn daemon(
         let listener = TcpListener::bind(wanted).await.with_context(|| {
             format!("cannot listen on {wanted}; --listen takes another address, and port 0 any free port")
         })?;
+        let hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
+        let reload = reload.map(|reload| reload(hangup));
         listening(listener.local_addr().context("the address that is listened on")?);
         let stop = stop_signal()?;
-        app::run(config, input, listener, journal, stop).await
+        app::run(config, input, listener, journal, reload, stop).await
     })?;
     Ok(())
 }

@@ -60,7 +60,7 @@ section! {
 }
 
 macro_rules! config {
-    ($($field:ident: $type:ty, $doc:literal;)+) => {
+    ($($when:ident $field:ident: $type:ty, $doc:literal;)+) => {
         /// The effective configuration.
         #[derive(Clone, Debug)]
         pub struct Config {
@@ -94,6 +94,17 @@ macro_rules! config {
                 page
             }
 
+            /// The keys that differ and take effect at a start only.
+            pub fn fixed_differences(&self, other: &Self) -> Vec<String> {
+                let mut found = section::differences("", &self.general, &other.general);
+                $(
+                    if stringify!($when) == "fixed" {
+                        found.extend(section::differences(concat!(stringify!($field), "."), &self.$field, &other.$field));
+                    }
+                )+
+                found
+            }
+
             /// The sample file: every key with its default, each below its documentation.
             pub fn sample() -> String {
                 let mut page = SAMPLE_HEAD.to_owned();
@@ -111,19 +122,20 @@ macro_rules! config {
     };
 }
 
+// `live` sections are taken when the configuration is read anew, `fixed` ones at a start only.
 config! {
-    log: LogConfig, "What is written to standard error.";
-    http: HttpConfig, "The HTTP listener: metrics, probes, API.";
-    metrics: MetricsConfig, "What is exported.";
-    alerts: AlertsConfig, "Which rules hold, and how urgent they are.";
-    notify: NotifyConfig, "Who is told.";
-    message: MessageConfig, "How notifications read, and what they link to.";
-    ledger: LedgerConfig, "Where it is kept what was told to whom.";
-    lease: LeaseConfig, "Which of several replicas notifies and archives.";
-    archive: ArchiveConfig, "What happens to plans that have succeeded.";
-    kubernetes: KubernetesConfig, "The source cluster.";
-    files: FilesConfig, "The source files:PATH.";
-    replay: ReplayConfig, "The source replay:PATH.";
+    fixed log: LogConfig, "What is written to standard error.";
+    fixed http: HttpConfig, "The HTTP listener: metrics, probes, API.";
+    live metrics: MetricsConfig, "What is exported.";
+    live alerts: AlertsConfig, "Which rules hold, and how urgent they are.";
+    live notify: NotifyConfig, "Who is told.";
+    live message: MessageConfig, "How notifications read, and what they link to.";
+    fixed ledger: LedgerConfig, "Where it is kept what was told to whom.";
+    fixed lease: LeaseConfig, "Which of several replicas notifies and archives.";
+    live archive: ArchiveConfig, "What happens to plans that have succeeded.";
+    fixed kubernetes: KubernetesConfig, "The source cluster.";
+    fixed files: FilesConfig, "The source files:PATH.";
+    fixed replay: ReplayConfig, "The source replay:PATH.";
 }
 
 const SAMPLE_HEAD: &str = "\

@@ -218,6 +218,13 @@ fn quote(value: &Value) -> String {
     if text.chars().count() <= 64 { text } else { text.chars().take(63).chain(['…']).collect() }
 }
 
+/// The paths of the keys that have other values. Secrets are shown alike, and so they are compared.
+pub(super) fn differences<S: Section>(prefix: &str, one: &S, other: &S) -> Vec<String> {
+    let values = one.values().into_iter().zip(other.values());
+    let keys = S::KEYS.iter().zip(values).filter(|(_, (one, other))| one != other);
+    keys.map(|(key, _)| format!("{prefix}{}", key.name)).collect()
+}
+
 /// Writes a section as YAML.
 pub(super) fn show<S: Section>(page: &mut String, indent: &str, section: &S, with_docs: bool) {
     for (key, value) in S::KEYS.iter().zip(section.values()) {

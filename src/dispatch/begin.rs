@@ -31,6 +31,21 @@ pub type Lost<'a> = &'a dyn Fn(&str) -> Option<Time>;
 impl Dispatch {
     /// Takes account of what is there at the start.
     pub fn begin(&mut self, alerts: &Alerts, store: &Store, lost: Lost<'_>, now: Time) -> Began {
+        for conversation in self.told.conversations.values_mut() {
+            conversation.lose_track(now);
+        }
+        for reported in self.told.reported.values_mut() {
+            reported.take(&Outcome::Unknown(now));
+        }
+        self.take_stock(alerts, store, lost, now)
+    }
+
+    /// Takes account of what other routes, rules and receivers change, while this program runs.
+    pub fn adopt(&mut self, alerts: &Alerts, store: &Store, now: Time) -> Began {
+        self.take_stock(alerts, store, &|_| None, now)
+    }
+
+    fn take_stock(&mut self, alerts: &Alerts, store: &Store, lost: Lost<'_>, now: Time) -> Began {
         let mut began = Began::default();
         let receivers = &self.routing.receivers;
         self.told.conversations.retain(|(receiver, _), told| {
@@ -40,14 +55,8 @@ impl Dispatch {
             }
             stays
         });
-        for conversation in self.told.conversations.values_mut() {
-            conversation.lose_track(now);
-        }
         let reported_to = &self.routing.campaign.receivers;
         self.told.reported.retain(|receiver, _| reported_to.contains(receiver));
-        for reported in self.told.reported.values_mut() {
-            reported.take(&Outcome::Unknown(now));
-        }
         for receiver in &self.routing.campaign.receivers {
             self.told.reported.entry(receiver.clone()).or_insert_with(|| Reported::since(now));
         }

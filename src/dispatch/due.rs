@@ -101,6 +101,11 @@ impl Dispatch {
         Self { routing, told, paced: Paced::default() }
     }
 
+    /// Other routes from now on: see [`Dispatch::adopt`].
+    pub fn set_routing(&mut self, routing: Routing) {
+        self.routing = routing;
+    }
+
     /// What was told, for the ledger to keep.
     pub fn told(&self) -> &Told {
         &self.told

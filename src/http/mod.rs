@@ -43,6 +43,8 @@ pub struct View {
     pub at: Option<Time>,
     /// Every alert, by what it concerns.
     pub alerts: imbl::OrdMap<Scope, Arc<[Alert]>>,
+    /// The effective configuration, as YAML without secrets.
+    pub config: Arc<str>,
     /// Whether this replica is the one that acts.
     pub acts: bool,
     /// What receivers know, and what is on its way to them.

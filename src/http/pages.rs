@@ -9,7 +9,7 @@ pub(super) fn landing(server: &Server) -> String {
     let view = server.view();
     let cluster = if server.cluster.is_empty() { String::new() } else { format!(" of {}", escape(&server.cluster)) };
     let config =
-        if server.config.is_some() { "<li><a href=\"/config\">/config</a> the effective configuration</li>" } else { "" };
+        if server.shows_config { "<li><a href=\"/config\">/config</a> the effective configuration</li>" } else { "" };
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>mtv-sentinel</title></head><body>\n\
          <h1>mtv-sentinel {version}</h1>\n<p>Watches the Forklift migration plans{cluster}: {plans} plans, {providers} providers, \
@@ -61,9 +61,9 @@ pub(super) fn ready(server: &Server, verbose: bool) -> Answer {
 
 /// The effective configuration, where it is served.
 pub(super) fn config(server: &Server) -> Answer {
-    match &server.config {
-        Some(config) => Answer::new(StatusCode::OK, "application/yaml; charset=utf-8", config.clone()),
-        None => Answer::text(StatusCode::NOT_FOUND, "the configuration is not served; http.expose_config switches it on\n"),
+    match server.shows_config {
+        true => Answer::new(StatusCode::OK, "application/yaml; charset=utf-8", server.view().config.to_string()),
+        false => Answer::text(StatusCode::NOT_FOUND, "the configuration is not served; http.expose_config switches it on\n"),
     }
 }
 

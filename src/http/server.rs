@@ -37,8 +37,8 @@ pub struct Server {
     /// How long a watch may be broken before the daemon is not ready.
     pub(super) stale_after: Duration,
     pub(super) cluster: String,
-    /// The effective configuration; `None` where it is not served.
-    pub(super) config: Option<String>,
+    /// Whether the effective configuration is served.
+    pub(super) shows_config: bool,
     connections: usize,
     header_timeout: Duration,
     write_timeout: Duration,
@@ -66,7 +66,7 @@ impl Server {
             auth: Auth::new(&config.http),
             web: Web::open(&config.http)?,
             cluster: config.general.cluster.clone(),
-            config: config.http.expose_config.then(|| config.show()),
+            shows_config: config.http.expose_config,
             connections: config.http.max_connections.0 as usize,
             header_timeout: config.http.header_timeout.0,
             write_timeout: config.http.write_timeout.0,

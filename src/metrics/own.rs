@@ -138,6 +138,10 @@ own! {
         "HTTP requests that were answered";
     web_config_stale: Gauge = "mtv_sentinel_web_config_stale", "gauge", [],
         "Whether http.web_config_file, or a file that it names, is wrong since it changed, and an older version is in use, 1 or 0";
+    config_reloaded: Gauge = "mtv_sentinel_config_last_reload_successful", "gauge", [],
+        "Whether the configuration that was read last is the one in use, 1 or 0";
+    config_reload_time: Gauge = "mtv_sentinel_config_last_reload_success_timestamp_seconds", "gauge", [],
+        "When the configuration in use was read";
     notifications: Family<Labels<3>, Counter> = "mtv_sentinel_notifications", "counter", ["receiver", "rule", "turn"],
         "Notifications that were handed to a receiver";
     deliveries: Family<Labels<2>, Counter> = "mtv_sentinel_deliveries", "counter", ["receiver", "outcome"],
@@ -357,6 +361,19 @@ impl Own {
     /// Whether an older version of the web configuration is in use, because the latest is wrong.
     pub fn set_web_config_stale(&self, stale: bool) {
         self.web_config_stale.set(stale.into());
+    }
+
+    /// The configuration was read, and is in use or not.
+    pub fn set_config_reload(&self, successful: bool, at: crate::plan::Time) {
+        self.config_reloaded.set(successful.into());
+        if successful {
+            self.config_reload_time.set(at.unix().into());
+        }
+    }
+
+    /// The counts of alerts begin anew: rules and severities may be others.
+    pub fn clear_alerts(&self) {
+        self.alerts.clear();
     }
 
     /// A notification was handed to a receiver.

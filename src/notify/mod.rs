@@ -155,52 +155,84 @@ pub fn check(config: &ReceiverConfig) -> Vec<String> {
     secrets.chain(client).collect()
 }
 
+/// Those who send, ready to, by receiver; each with the time that one message may take.
+pub struct Senders(BTreeMap<Receiver, (Arc<Sender>, Duration)>);
+
+impl Senders {
+    /// Makes the receivers ready.
+    ///
+    /// # Errors
+    /// If TLS cannot be set up, or the file of an authority cannot be read.
+    pub fn new(receivers: Vec<(Receiver, ReceiverConfig)>) -> anyhow::Result<Self> {
+        let make = |(name, config): (Receiver, ReceiverConfig)| {
+            let deadline = longest([&config]);
+            let sender = Sender::new(config).map_err(|why| anyhow::anyhow!("notify.receivers.{name}: {why}"))?;
+            Ok((name, (Arc::new(sender), deadline)))
+        };
+        Ok(Self(receivers.into_iter().map(make).collect::<anyhow::Result<_>>()?))
+    }
+}
+
 /// All receivers.
 pub struct Notifier {
-    senders: BTreeMap<Receiver, (Arc<Sender>, Duration)>,
+    senders: Senders,
     own: Arc<Own>,
     leadership: Leadership,
     now: fn() -> Time,
 }
 
 impl Notifier {
-    /// Makes the receivers ready. `now` tells the time to those who want it in a message.
-    ///
-    /// # Errors
-    /// If TLS cannot be set up, or the file of an authority cannot be read.
-    pub fn new(
-        receivers: Vec<(Receiver, ReceiverConfig)>,
-        own: Arc<Own>,
-        leadership: Leadership,
-        now: fn() -> Time,
-    ) -> anyhow::Result<Self> {
-        let make = |(name, config): (Receiver, ReceiverConfig)| {
-            let deadline = longest([&config]);
-            let sender = Sender::new(config).map_err(|why| anyhow::anyhow!("notify.receivers.{name}: {why}"))?;
-            Ok((name, (Arc::new(sender), deadline)))
-        };
-        Ok(Self { senders: receivers.into_iter().map(make).collect::<anyhow::Result<_>>()?, own, leadership, now })
+    /// `now` tells the time to those who want it in a message.
+    pub fn new(senders: Senders, own: Arc<Own>, leadership: Leadership, now: fn() -> Time) -> Self {
+        Self { senders, own, leadership, now }
     }
 
     /// Delivers notifications until the sender is gone, so that what is due when the program stops is still told. Each is
     /// answered with what became of it. A receiver that is slow or down delays only itself.
-    pub async fn deliver(self, mut due: mpsc::UnboundedReceiver<Notification>, done: mpsc::UnboundedSender<Done>) {
-        let mut queues = BTreeMap::new();
+    /// Other senders may take the place of these; what is under way still comes to its end.
+    pub async fn deliver(
+        mut self,
+        mut due: mpsc::UnboundedReceiver<Notification>,
+        mut changes: mpsc::UnboundedReceiver<Senders>,
+        done: mpsc::UnboundedSender<Done>,
+    ) {
         let mut workers = JoinSet::new();
-        for (name, (sender, deadline)) in self.senders {
-            let (queue, own_due) = mpsc::unbounded_channel();
-            queues.insert(name, queue);
-            let office = (self.leadership.clone(), deadline);
-            workers.spawn(work(sender, office, Arc::clone(&self.own), self.now, own_due, done.clone()));
-        }
-        while let Some(notification) = due.recv().await {
-            match queues.get(&notification.receiver) {
-                Some(queue) => drop(queue.send(notification)),
-                None => tracing::error!(receiver = %notification.receiver, "there is no such receiver: this is a bug"),
+        let mut queues = self.start(&mut workers, &done);
+        loop {
+            tokio::select! {
+                Some(senders) = changes.recv() => {
+                    self.senders = senders;
+                    queues = self.start(&mut workers, &done);
+                }
+                next = due.recv() => {
+                    let Some(notification) = next else { break };
+                    let Some(queue) = queues.get(&notification.receiver) else {
+                        // It was decided before the configuration changed, and nobody keeps account of it any more.
+                        tracing::info!(receiver = %notification.receiver, title = notification.message.title, "there is no such receiver any more");
+                        continue;
+                    };
+                    let _ = queue.send(notification);
+                }
             }
         }
         drop(queues);
         while workers.join_next().await.is_some() {}
+    }
+
+    /// One task for each receiver; those that there were end when they have sent what they have.
+    fn start(
+        &self,
+        workers: &mut JoinSet<()>,
+        done: &mpsc::UnboundedSender<Done>,
+    ) -> BTreeMap<Receiver, mpsc::UnboundedSender<Notification>> {
+        let mut queues = BTreeMap::new();
+        for (name, (sender, deadline)) in &self.senders.0 {
+            let (queue, due) = mpsc::unbounded_channel();
+            queues.insert(name.clone(), queue);
+            let office = (self.leadership.clone(), *deadline);
+            workers.spawn(work(Arc::clone(sender), office, Arc::clone(&self.own), self.now, due, done.clone()));
+        }
+        queues
     }
 }
 

@@ -45,7 +45,7 @@ impl Daemon {
                 let stop = async {
                     let _ = stopped.await;
                 };
-                app::run(config, input, listener, Box::new(Log), stop).await
+                app::run(config, input, listener, Box::new(Log), None, stop).await
             })
         });
         Self { address, stop: Some(stop), thread: Some(thread) }

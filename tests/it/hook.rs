@@ -6,7 +6,7 @@ use mtv_sentinel::dispatch::Turn;
 use mtv_sentinel::lease::Leadership;
 use mtv_sentinel::message::{BaseUrl, Notification, Settings, sample};
 use mtv_sentinel::metrics::Own;
-use mtv_sentinel::notify::{Done, Notifier};
+use mtv_sentinel::notify::{Done, Notifier, Senders};
 use mtv_sentinel::plan::Time;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -189,12 +189,14 @@ pub fn deliver(receiver: &ReceiverConfig, notifications: Vec<Notification>) -> V
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let receivers = vec![("hook".into(), receiver.clone())];
-        let notifier = Notifier::new(receivers, Arc::new(Own::new("test", "test")), Leadership::always(), noon).unwrap();
+        let senders = Senders::new(receivers).unwrap();
+        let (_, changes) = tokio::sync::mpsc::unbounded_channel();
+        let notifier = Notifier::new(senders, Arc::new(Own::new("test", "test")), Leadership::always(), noon);
         let (send, due) = tokio::sync::mpsc::unbounded_channel();
         let (finish, mut done) = tokio::sync::mpsc::unbounded_channel();
         notifications.into_iter().for_each(|notification| send.send(notification).unwrap());
         drop(send);
-        notifier.deliver(due, finish).await;
+        notifier.deliver(due, changes, finish).await;
         let mut all = Vec::new();
         done.recv_many(&mut all, 99).await;
         all

@@ -49,6 +49,7 @@ mod webhook;
 mod cli;
 mod fleet;
 mod kills;
+mod reload;
 mod replicas;
 mod restart;
 
