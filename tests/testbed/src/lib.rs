@@ -13,6 +13,7 @@ mod pki;
 mod proxy;
 pub mod slack;
 mod tools;
+pub mod webhook;
 
 pub use child::{Daemon, tied};
 pub use control_plane::{ControlPlane, Options};
@@ -22,3 +23,4 @@ pub use pagerduty::PagerDuty;
 pub use proxy::{Fault, Proxy};
 pub use slack::Slack;
 pub use tools::{cache, tool};
+pub use webhook::Webhook;

@@ -1,5 +1,5 @@
 //! `make cluster-demo`: a real API server, the simulator of Forklift with its campaigns, mtv-sentinel, Prometheus and
-//! Alertmanager, all on 127.0.0.1, until Ctrl-C.
+//! Alertmanager, all on 127.0.0.1, until Ctrl-C. Stand-ins for Slack, PagerDuty and a webhook print what people would see.
 //!
 //! Usage: cluster-demo MTV_SENTINEL FORKLIFT_SIM SCENARIOS [SPEED]
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use testbed::{ControlPlane, Daemon, Options, tool};
+use testbed::{ControlPlane, Daemon, Options, PagerDuty, Slack, Webhook, tool};
 
 const PROMETHEUS: &str = "\
 global: {scrape_interval: 2s, evaluation_interval: 2s}
@@ -28,6 +28,26 @@ groups:
     labels: {severity: warning}
     annotations: {summary: A migration plan failed.}
 ";
+
+/// Where the lease and the ledger are.
+const NAMESPACE: &str = "mtv-sentinel";
+
+/// Whoever is woken up hears of what is critical; the chat hears of everything but that a plan goes well.
+const ROUTES: &str =
+    "[{matchers: ['severity=critical'], receivers: [pagerduty, slack, webhook]}, {receivers: [slack, webhook]}]";
+
+fn receivers(slack: &Slack, pagerduty: &PagerDuty, webhook: &Webhook) -> String {
+    format!(
+        "{{slack: {{type: slack, token: {}, channel: '{}', api_url: '{}'}}, \
+         pagerduty: {{type: pagerduty, routing_key: 0123456789abcdef0123456789abcdef, url: '{}'}}, \
+         webhook: {{type: webhook, url: '{}'}}}}",
+        slack.token(),
+        slack.channel(),
+        slack.api_url(),
+        pagerduty.url(),
+        webhook.url()
+    )
+}
 
 fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
@@ -67,6 +87,18 @@ async fn main() -> Result<()> {
     command.args(["run", "--cluster", "demo", "--listen", &format!("127.0.0.1:{http}")]);
     command.env("MTV_SENTINEL__KUBERNETES__KUBECONFIG", &kubeconfig).env("MTV_SENTINEL__ARCHIVE__MODE", "dry-run");
     command.env("MTV_SENTINEL__ARCHIVE__SUCCEEDED_OLDER_THAN", "1m").stdin(Stdio::null());
+    let slack = Slack::start_with(|line| println!("{line}"))?;
+    let pagerduty = PagerDuty::start_with(|line| println!("{line}"))?;
+    let webhook = Webhook::start_with(|line| println!("webhook: {line}"))?;
+    plane.kubectl(&["create", "namespace", NAMESPACE], "");
+    command.env("MTV_SENTINEL__LEASE__ENABLED", "true").env("MTV_SENTINEL__LEASE__NAMESPACE", NAMESPACE);
+    command.env("MTV_SENTINEL__NOTIFY__RECEIVERS", receivers(&slack, &pagerduty, &webhook));
+    command.env("MTV_SENTINEL__NOTIFY__ROUTES", ROUTES);
+    command.env("MTV_SENTINEL__NOTIFY__GROUP_WAIT", "2s").env("MTV_SENTINEL__NOTIFY__GROUP_INTERVAL", "10s");
+    // What lasts minutes in life lasts seconds here.
+    command.env("MTV_SENTINEL__ALERTS__FOR", "{PlanBlocked: 3s, ProviderNotReady: 3s}");
+    // Its log would stand between what people see.
+    command.stderr(std::fs::File::create(plane.path("mtv-sentinel.log"))?);
     let mut sentinel = Daemon::spawn(command);
 
     let write = |name: &str, text: &str| {
