@@ -28,7 +28,7 @@ lint: ## Format and lints
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
-bench: ## Measure: heap of a plan in memory, time and heap of many failures at once
+bench: tools ## Measure: heap of a plan, many failures at once, from a failure to its message on a real API server
 	cargo bench --locked
 
 cluster-demo: tools ## Run all of it on a real API server: simulated campaigns, Prometheus, Alertmanager
