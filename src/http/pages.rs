@@ -16,6 +16,7 @@ pub(super) fn landing(server: &Server) -> String {
          {samples} samples.</p>\n<ul>\n\
          <li><a href=\"/metrics\">/metrics</a> for Prometheus</li>\n\
          <li><a href=\"/api/v1/alerts\">/api/v1/alerts</a> every alert as JSON</li>\n\
+         <li><a href=\"/api/v1/notifications\">/api/v1/notifications</a> what receivers know, as JSON</li>\n\
          <li><a href=\"/api/v1/plans\">/api/v1/plans</a> every plan as JSON; /api/v1/plans/NAMESPACE/NAME one with its VMs</li>\n\
          <li><a href=\"/readyz?verbose\">/readyz?verbose</a> and <a href=\"/livez\">/livez</a> for probes</li>\n{config}\
          </ul>\n</body></html>\n",

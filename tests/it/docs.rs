@@ -2,7 +2,7 @@
 
 use crate::support::repository;
 use mtv_sentinel::config::Config;
-use mtv_sentinel::metrics::{FAMILIES, reference_markdown};
+use mtv_sentinel::metrics::{FAMILIES, OWN, reference_markdown};
 use std::collections::BTreeSet;
 
 fn read(path: &str) -> String {
@@ -20,9 +20,9 @@ fn the_generated_files_are_up_to_date() {
     }
 }
 
-/// Names of fields as the structs of src/http/api.rs declare them.
+/// Names of fields as the structs of the API declare them.
 fn fields_of_the_api() -> BTreeSet<String> {
-    let source = read("src/http/api.rs");
+    let source = read("src/http/api.rs") + &read("src/http/notifications.rs");
     let mut fields = BTreeSet::new();
     for block in source.split("struct ").skip(1) {
         let Some((name, body)) = block.split_once('{') else { continue };
@@ -64,6 +64,20 @@ fn written_pages_name_only_families_that_there_are() {
         }
     }
     assert!(checked > 10, "{checked}");
+}
+
+#[test]
+fn the_changelog_names_every_metric_and_every_rule() {
+    let page = read("CHANGELOG.md");
+    for row in OWN {
+        let total = if row.kind == "counter" { "_total" } else { "" };
+        let info = if row.kind == "info" { "_info" } else { "" };
+        let name = format!("`{}{total}{info}`", row.name);
+        assert!(page.contains(&name), "CHANGELOG.md lacks {name}");
+    }
+    for name in FAMILIES.iter().map(|family| family.name).chain(mtv_sentinel::alert::RULES.iter().map(|rule| rule.name)) {
+        assert!(page.contains(&format!("`{name}`")), "CHANGELOG.md lacks {name}");
+    }
 }
 
 #[test]
