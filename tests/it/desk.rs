@@ -64,6 +64,11 @@ impl Desk {
         }
     }
 
+    /// With other settings from the next start on.
+    pub fn with(self, settings: Settings) -> Self {
+        Self { settings, ..self }
+    }
+
     /// What a restart would find, were the process to end here.
     pub fn kept(&self) -> Kept {
         Kept { told: self.dispatch.told().clone(), memory: self.alerts.memory().clone() }

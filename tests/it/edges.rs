@@ -6,7 +6,7 @@ use crate::support::{decode, minute, plan, provider};
 use mtv_sentinel::alert::{Settings, Severity};
 use mtv_sentinel::app::Engine;
 use mtv_sentinel::config::{Config, Layers};
-use mtv_sentinel::dispatch::{Outcome, Pace, Routing, Send, Topic};
+use mtv_sentinel::dispatch::{Outcome, Pace, Routing, Send, Told, Topic};
 use mtv_sentinel::forklift::{Decoded, Object};
 use mtv_sentinel::ledger::{Account, Head, LIMIT, Stored, encode, part_of, recover, split};
 use mtv_sentinel::metrics::Own;
@@ -14,6 +14,7 @@ use mtv_sentinel::plan::{Key, Kind};
 use mtv_sentinel::store::{Report, Store, Trouble, WatchId};
 use mtv_sentinel::watch::{Observation, Seen};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -335,4 +336,77 @@ fn a_receiver_is_told_no_faster_than_it_takes_it_the_worst_first_and_only_what_i
     assert_eq!(names(&desk.at(5.0).ending(&Outcome::Delivered)), ["a", "d"]);
     assert_eq!(names(&desk.at(6.0).ending(&Outcome::Delivered)), ["e"], "what is only for information comes last");
     assert_eq!(desk.at(7.0).told(), [""; 0]);
+}
+
+/// Every plan of which these tell.
+fn plans_of(sends: &[Send]) -> BTreeSet<String> {
+    let alerts = sends.iter().flat_map(|send| send.others.iter().chain([&send.alert]));
+    alerts.map(|alert| alert.scope.key().name.to_string()).collect()
+}
+
+#[test]
+fn a_receiver_that_is_down_for_hours_is_told_everything_afterwards_at_its_pace_and_delays_nobody() {
+    let mut routing = routing("  receivers: {log: {type: log}, pager: {type: log}}\n  storm_threads: 10");
+    let pace = Pace { messages: 1, window: Duration::from_secs(1) };
+    routing.paces.insert("pager".into(), pace);
+    let mut desk = Desk::new(routing, impatient());
+    let (mut log, mut pager): (Vec<Send>, Vec<Send>) = (Vec::new(), Vec::new());
+    let mut seconds_told = Vec::new();
+    // One plan fails every two minutes; a step is half a minute. The pager is down for six hours, and answers in each way.
+    for step in 0..900 {
+        let at = f64::from(step) / 2.0;
+        desk.now = minute(at);
+        if step % 4 == 0 && step < 800 {
+            desk.apply(failed(&format!("plan-{:03}", step / 4)));
+        }
+        for send in desk.due().sends {
+            let is_down = send.receiver == "pager" && at < 360.0;
+            let outcome = if is_down { Outcome::Failed(minute(at + 5.0)) } else { Outcome::Delivered };
+            desk.record(&send, outcome);
+            match (send.receiver.as_str(), is_down) {
+                ("log", _) => log.push(send),
+                (_, true) => {}
+                (_, false) => {
+                    seconds_told.push(desk.now.unix());
+                    pager.push(send);
+                }
+            }
+        }
+        assert_eq!(plans_of(&log).len(), if step < 800 { step as usize / 4 + 1 } else { 200 }, "the log hears at once");
+    }
+    assert_eq!(plans_of(&pager).len(), 200);
+    assert!(pager.iter().all(|send| !send.is_repeat), "nothing may have arrived, so nothing is a repeat");
+    assert!(pager.len() < 100, "in fewer messages: {}", pager.len());
+    assert!(seconds_told.windows(2).all(|two| two[1] > two[0]), "one in a second at most");
+}
+
+#[test]
+fn five_hundred_old_failures_are_one_message_at_most_and_so_are_they_for_a_receiver_or_a_rule_that_comes_later() {
+    let one = one_receiver();
+    let mut desk = Desk::new(one.clone(), impatient());
+    desk.now = minute(5.0);
+    for number in 0..500 {
+        desk.apply(failed(&format!("plan-{number:03}")));
+        desk.apply(attempt(&format!("canceled-{number:03}"), &[], &["Canceled"]));
+    }
+    let first = Kept { told: Told::default(), memory: desk.kept().memory };
+    assert_eq!(desk.restart(first, one, &|_| None).baseline, 500);
+    let told = desk.ending(&Outcome::Delivered);
+    assert_eq!((told.len(), plans_of(&told).len()), (1, 500));
+
+    let two = routing("  receivers: {log: {type: log}, pager: {type: log}}");
+    let kept = desk.kept();
+    desk.restart(kept, two.clone(), &|_| None);
+    let told = desk.ending(&Outcome::Delivered);
+    assert_eq!((told.len(), told[0].receiver.as_str(), plans_of(&told).len()), (1, "pager", 500));
+
+    let mut kept = desk.kept();
+    let mut more = two;
+    more.rules.insert("PlanCanceled".into(), Severity::Info);
+    kept.told.standing.as_mut().unwrap().rules.remove("PlanCanceled");
+    desk = desk.with(Settings { on: vec!["PlanCanceled"], ..impatient() });
+    desk.restart(kept, more, &|_| None);
+    let told = desk.ending(&Outcome::Delivered);
+    assert_eq!((told.len(), plans_of(&told).len()), (2, 500), "one for each receiver, and of these alone");
+    assert_eq!(desk.told(), [""; 0]);
 }
