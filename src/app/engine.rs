@@ -29,6 +29,8 @@ pub struct Engine {
     telling: Telling,
     /// Whether series about plans are served; another replica may do that.
     exports: bool,
+    /// Who leads, in words; empty where there is no lease.
+    leads: Arc<str>,
     policy: Option<Policy>,
     decisions: imbl::OrdMap<Key, Decision>,
     /// When to conclude again about something that does not change.
@@ -72,6 +74,7 @@ impl Engine {
             alerts: Alerts::new(alert_settings.clone()),
             telling: Telling::new(config, Arc::clone(&own)),
             exports: true,
+            leads: "".into(),
             policy: config.archive.policy(),
             decisions: imbl::OrdMap::new(),
             deadlines: BTreeSet::new(),
@@ -210,9 +213,9 @@ impl Engine {
         self.conclude_all(plans.chain(providers).collect(), now, outcome);
     }
 
-    /// Whether to serve series about plans.
-    pub fn set_exports(&mut self, exports: bool) {
-        self.exports = exports;
+    /// Who leads, in words, and whether to serve series about plans.
+    pub fn stand(&mut self, words: String, exports: bool) {
+        (self.leads, self.exports) = (words.into(), exports);
     }
 
     /// Everything that is there has been seen.
@@ -300,6 +303,7 @@ impl Engine {
             health: self.watches.health().clone(),
             alerts: self.alerts.all(),
             config: Arc::clone(&self.config),
+            leads: Arc::clone(&self.leads),
             acts: self.telling.is_in_office(),
             notifications: self.telling.lines(),
             dead_letters: self.telling.dead_letters(),

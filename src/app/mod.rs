@@ -278,7 +278,7 @@ impl Outputs {
                 self.way = Way::Closed;
                 engine.leave_office();
             }
-            Charge::Exports(exports) => engine.set_exports(exports),
+            Charge::Stands(words, exports) => engine.stand(words, exports),
             Charge::Configure(config) => {
                 let outcome = engine.configure(&config, now);
                 self.write(outcome);

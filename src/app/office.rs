@@ -40,8 +40,8 @@ pub(super) enum Charge {
     Ends,
     /// From now on this is the configuration.
     Configure(Box<Config>),
-    /// Whether to serve series about plans: another replica may do that.
-    Exports(bool),
+    /// Who leads, in words, and whether to serve series about plans: another replica may do that.
+    Stands(String, bool),
 }
 
 /// Where the ledger is.
@@ -189,14 +189,14 @@ impl Office {
         let mut standing = self.leadership.standing();
         loop {
             let stands = standing.borrow_and_update().clone();
-            let exports = match &stands {
-                Standing::Following { holder } => {
-                    tracing::info!(%holder, "another replica leads");
-                    false
-                }
-                Standing::Unknown | Standing::Lost | Standing::Leading { .. } => true,
+            let (words, exports) = match &stands {
+                Standing::Following { holder } => (format!("{holder} leads"), false),
+                Standing::Unknown => ("it is not known yet who leads".to_owned(), true),
+                Standing::Lost => ("this replica leads no more, and no other one has been seen to".to_owned(), true),
+                Standing::Leading { term } => (format!("this replica leads, in term {term}"), true),
             };
-            let _ = tell.send(Charge::Exports(exports));
+            tracing::info!("{words}");
+            let _ = tell.send(Charge::Stands(words, exports));
             if let Standing::Leading { term } = stands {
                 tokio::select! {
                     () = self.serve(term, &send, &tell) => {}
@@ -221,7 +221,6 @@ impl Office {
             // What another replica has begun comes to its end first.
             tokio::time::sleep(self.action).await;
         }
-        tracing::info!(term = number, "this replica notifies from now on");
         let _ = tell.send(Charge::Begins(number, recovered, way));
         match keeping {
             Some(keeping) => keeping.run().await,

@@ -45,6 +45,8 @@ pub struct View {
     pub alerts: imbl::OrdMap<Scope, Arc<[Alert]>>,
     /// The effective configuration, as YAML without secrets.
     pub config: Arc<str>,
+    /// Who leads, in words; empty where there is no lease.
+    pub leads: Arc<str>,
     /// Whether this replica is the one that acts.
     pub acts: bool,
     /// What receivers know, and what is on its way to them.

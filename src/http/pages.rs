@@ -52,6 +52,10 @@ pub(super) fn ready(server: &Server, verbose: bool) -> Answer {
         let line = format!("{} watch of {watch}: {state}; {contact}\n", mark(health.broken.is_none() && health.synced));
         details.push_str(&line);
     }
+    if !view.leads.is_empty() {
+        // One that does not lead is as ready as one that does: it exports, or another one does.
+        details.push_str(&format!("[+] lease: {}\n", view.leads));
+    }
     let (code, verdict) = match (view.synced, fresh) {
         (true, true) => (StatusCode::OK, "ok\n"),
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "not ready: the source has not shown everything yet\n"),

@@ -1,6 +1,7 @@
 //! The HTTP server in this process, asked over a real socket.
 
 use crate::daemon::{Daemon, answer};
+use crate::hook::{serve, status};
 use mtv_sentinel::app::Input;
 use mtv_sentinel::config::{Config, Layers};
 use mtv_sentinel::watch::replay::{Pace, Recording};
@@ -28,6 +29,7 @@ fn every_route_answers_and_head_answers_without_a_body() {
         ("/-/ready", 200, "text/plain"),
         ("/api/v1/plans", 200, "application/json"),
         ("/api/v1/alerts", 200, "application/json"),
+        ("/api/v1/notifications", 200, "application/json"),
         ("/api/v1/plans/b-fail-retry/erp", 200, "application/json"),
         ("/api/v1/plans/b-fail-retry/nobody", 404, "application/json"),
         ("/config", 200, "application/yaml"),
@@ -119,6 +121,37 @@ fn the_api_tells_what_fires_and_so_do_the_metrics() {
     assert!(first["reason"].as_str().unwrap().contains("validation blocker"), "{first}");
     let page = daemon.text("/metrics");
     assert!(page.contains("mtv_sentinel_alerts{rule=\"PlanFailed\",severity=\"warning\",state=\"firing\"} 1\n"), "{page}");
+}
+
+#[test]
+fn the_api_tells_what_receivers_know_what_is_on_its_way_and_what_never_arrives() {
+    let (refuses, _posts) = serve(vec![status(400, "")]);
+    let (busy, _posts) = serve(vec![status(503, "Retry-After: 3000\r\n")]);
+    let receivers = format!(
+        "{{log: {{type: log}}, refuses: {{type: webhook, url: '{refuses}'}}, busy: {{type: webhook, url: '{busy}'}}}}"
+    );
+    let daemon = Daemon::start(
+        "i-provider-lost-until-failed",
+        &format!("{{cluster: test, notify: {{group_wait: 0s, receivers: {receivers}}}}}"),
+    );
+    let told = || daemon.json("/api/v1/notifications");
+    let find = |receiver: &str| {
+        let all = told()["notifications"].as_array().unwrap().clone();
+        all.into_iter().find(|one| one["receiver"] == receiver && one["known"].get("PlanFailed").is_some())
+    };
+    daemon.wait_until(|_| find("log").is_some() && told()["dead_letters"].get(0).is_some());
+    let known = find("log").unwrap();
+    assert_eq!((&known["about"], &known["stage"], &known["name"]), (&"thread".into(), &"told".into(), &"core".into()));
+    assert_eq!((&known["attempt"], &known["failures"]), (&1.into(), &0.into()));
+    let dead = &told()["dead_letters"][0];
+    assert!(dead["receiver"] == "refuses" && dead["reason"].as_str().unwrap().contains("400"), "{dead}");
+    assert!(!told().to_string().contains("s3cr3t"), "{}", told());
+    let waits = |one: &Value| one["receiver"] == "busy" && one["stage"] == "retrying" && one["retry_at"].is_string();
+    daemon.wait_until(|_| told()["notifications"].as_array().unwrap().iter().any(waits));
+    assert_eq!((&told()["acts"], &told()["cluster"]), (&true.into(), &"test".into()));
+    let page = daemon.text("/metrics");
+    assert!(!page.contains("mtv_sentinel_dead_letters_total{receiver=\"refuses\",reason=\"refused\"} 0\n"), "{page}");
+    assert!(page.contains("mtv_sentinel_oldest_pending_notification_timestamp_seconds{receiver=\"busy\"} "), "{page}");
 }
 
 #[test]

@@ -70,6 +70,8 @@ async fn two(home: &Home, first_url: &str) -> (Replica, Replica) {
     wait_until(|| second.program.has("mtv_sentinel_source_synced 1") && !second.program.shows("mail"));
     assert!(first.program.shows("mail") && second.program.text("/api/v1/plans").contains("\"mail\""));
     assert_eq!(second.program.json("/api/v1/notifications")["acts"], false);
+    assert!(first.program.text("/readyz?verbose").contains("[+] lease: this replica leads"));
+    assert!(second.program.text("/readyz?verbose").contains(" leads\n"));
     assert_eq!(second.told(), []);
     (first, second)
 }
