@@ -187,20 +187,22 @@ pub fn receiver(yaml: &str) -> ReceiverConfig {
 /// Sends to this receiver; answers what became of it.
 pub fn deliver(receiver: &ReceiverConfig, notifications: Vec<Notification>) -> Vec<Done> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let receivers = vec![("hook".into(), receiver.clone())];
-        let senders = Senders::new(receivers).unwrap();
-        let (_, changes) = tokio::sync::mpsc::unbounded_channel();
-        let notifier = Notifier::new(senders, Arc::new(Own::new("test", "test")), Leadership::always(), noon);
-        let (send, due) = tokio::sync::mpsc::unbounded_channel();
-        let (finish, mut done) = tokio::sync::mpsc::unbounded_channel();
-        notifications.into_iter().for_each(|notification| send.send(notification).unwrap());
-        drop(send);
-        notifier.deliver(due, changes, finish).await;
-        let mut all = Vec::new();
-        done.recv_many(&mut all, 99).await;
-        all
-    })
+    runtime.block_on(deliver_with(Leadership::always(), receiver, notifications))
+}
+
+/// The same, as a replica that stands like this.
+pub async fn deliver_with(leadership: Leadership, receiver: &ReceiverConfig, notifications: Vec<Notification>) -> Vec<Done> {
+    let senders = Senders::new(vec![("hook".into(), receiver.clone())]).unwrap();
+    let (_, changes) = tokio::sync::mpsc::unbounded_channel();
+    let notifier = Notifier::new(senders, Arc::new(Own::new("test", "test")), leadership, noon);
+    let (send, due) = tokio::sync::mpsc::unbounded_channel();
+    let (finish, mut done) = tokio::sync::mpsc::unbounded_channel();
+    notifications.into_iter().for_each(|notification| send.send(notification).unwrap());
+    drop(send);
+    notifier.deliver(due, changes, finish).await;
+    let mut all = Vec::new();
+    done.recv_many(&mut all, 99).await;
+    all
 }
 
 /// Sends one notification to this receiver.

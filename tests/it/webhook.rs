@@ -1,10 +1,13 @@
 //! The receiver `webhook`: what is posted, what each answer means, and that its secrets stay secret.
 
 pub use crate::hook::{Reply, serve, status};
-use crate::hook::{deliver, deliver_one, load, notification, receiver};
+use crate::hook::{deliver, deliver_one, deliver_with, load, notification, receiver};
 use mtv_sentinel::dispatch::Turn;
+use mtv_sentinel::lease::{self, Elector, Leadership};
+use mtv_sentinel::metrics::Own;
 use mtv_sentinel::notify::webhook::payload;
 use mtv_sentinel::notify::{Done, Verdict};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Sends to this URL; answers what became of it.
@@ -119,4 +122,28 @@ fn a_receiver_can_be_tried_and_says_what_is_wrong() {
     let (code, _, wrong) = try_it("hok");
     assert_eq!(code, 2);
     assert!(wrong.contains("there is no receiver \"hok\"; did you mean hook?"), "{wrong}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_leave_nothing_is_sent_and_none_of_an_earlier_term_with_it() {
+    let (url, posts) = serve(vec![status(200, "")]);
+    let hook = receiver(&format!("{{type: webhook, url: '{url}'}}"));
+    let settings = lease::Settings {
+        namespace: "default".to_owned(),
+        name: "nobody-runs-for-it".to_owned(),
+        identity: "test".to_owned(),
+        duration: Duration::from_secs(15),
+        renew_deadline: Duration::from_secs(10),
+        retry: Duration::from_secs(2),
+    };
+    let client = crate::cluster::shared().await.client().await.unwrap();
+    let own = Arc::new(Own::new("test", "test"));
+    let (_elector, follows) = Elector::new(client, settings, own, lease::boot_time).unwrap();
+    let done = deliver_with(follows, &hook, vec![notification("PlanFailed", Turn::Firing)]).await;
+    assert!(matches!(&done[0].verdict, Verdict::NotSent(None, why) if why.contains("not in office")), "{done:?}");
+    let mut of_another_term = notification("PlanFailed", Turn::Firing);
+    of_another_term.term = 7;
+    let done = deliver_with(Leadership::always(), &hook, vec![of_another_term]).await;
+    assert!(matches!(&done[0].verdict, Verdict::NotSent(None, _)), "{done:?}");
+    assert_eq!(posts.try_iter().count(), 0);
 }
