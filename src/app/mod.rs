@@ -22,7 +22,7 @@ use crate::http::{self, View};
 use crate::ledger::Save;
 use crate::message::Notification;
 use crate::metrics::Own;
-use crate::notify::{self, Notifier};
+use crate::notify;
 use crate::plan::Time;
 use crate::watch::replay::{Pace, Recording};
 use crate::watch::{Clock, Observation, Seen, cluster, files, replay};
@@ -140,7 +140,7 @@ pub async fn run(
     let receivers = receivers(&config)?;
     let mut office = Office::new(&config, &input, Arc::clone(&own)).await?;
     let leadership = office.leadership.clone();
-    let notifier = Notifier::new(receivers, Arc::clone(&own), leadership, Clock::wall)?;
+    let notifier = receivers::notifier(&config, &input, receivers, Arc::clone(&own), leadership).await?;
     let mut engine = Engine::new(&config, Arc::clone(&own));
     // Unbounded: what goes through these concerns single plans, and their tasks do nothing that could block.
     let (send, due) = mpsc::unbounded_channel();

@@ -2,15 +2,17 @@
 //!
 //! Called by `app` when it builds the daemon, by the loop, and by `cli` to try a receiver.
 
-use super::{Answer, COMMIT, Engine, VERSION};
-use crate::config::{Config, Errors, Problem, ReceiverConfig};
+use super::{Answer, COMMIT, Engine, Input, VERSION, cluster_settings};
+use crate::config::{Config, Errors, Problem, ReceiverConfig, Source};
 use crate::dispatch::{DeadLetter, Outcome, Receiver};
-use crate::lease::Leadership;
+use crate::kube_events::Events;
+use crate::lease::{self, Leadership};
 use crate::message::Notification;
 use crate::metrics::Own;
 use crate::notify::{self, Done, Notifier, Receipt, Verdict};
 use crate::plan::Time;
 use crate::watch::Clock;
+use crate::watch::cluster::connect;
 use anyhow::Context;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,16 +56,49 @@ pub fn receivers(config: &Config) -> Result<Vec<(Receiver, ReceiverConfig)>, Err
     Ok(all.iter().map(|(name, receiver)| (name.into(), receiver.clone())).collect())
 }
 
+fn makes_events(receiver: &ReceiverConfig) -> bool {
+    matches!(receiver, ReceiverConfig::KubernetesEvents(_))
+}
+
+async fn events(config: &Config) -> anyhow::Result<Events> {
+    Ok(Events::new(connect(&cluster_settings(config)).await?, &lease::identity()))
+}
+
+/// Makes the receivers ready, with the Events of the source cluster for who needs them.
+///
+/// # Errors
+/// If there is no way to the cluster where one is needed, or a receiver cannot be made ready.
+pub(super) async fn notifier(
+    config: &Config,
+    input: &Input,
+    receivers: Vec<(Receiver, ReceiverConfig)>,
+    own: Arc<Own>,
+    leadership: Leadership,
+) -> anyhow::Result<Notifier> {
+    // A demonstration has another input than the source.
+    let is_live = matches!(input, Input::Cluster(_)) && config.general.source == Source::Cluster;
+    let has_dead_letters = config.notify.dead_letter_events;
+    let needs_events = has_dead_letters || receivers.iter().any(|(_, receiver)| makes_events(receiver));
+    let events = if is_live && needs_events { Some(events(config).await?) } else { None };
+    let notifier = Notifier::new(receivers, own, leadership, Clock::wall, events.clone())?;
+    Ok(match events.filter(|_| has_dead_letters) {
+        Some(events) => notifier.with_dead_letters(events),
+        None => notifier,
+    })
+}
+
 /// Sends one notification to a receiver, outside the daemon.
 ///
 /// # Errors
 /// If the receiver cannot be made ready.
 pub fn try_receiver(config: &Config, name: &str, notification: Notification) -> anyhow::Result<Receipt> {
-    let only = config.notify.receivers.0.get(name).map(|receiver| (name.into(), receiver.clone()));
-    let notifier =
-        Notifier::new(only.into_iter().collect(), Arc::new(Own::new(VERSION, COMMIT)), Leadership::always(), Clock::wall)?;
+    let only: Vec<_> =
+        config.notify.receivers.0.get(name).map(|receiver| (name.into(), receiver.clone())).into_iter().collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the runtime")?;
     runtime.block_on(async {
+        let own = Arc::new(Own::new(VERSION, COMMIT));
+        let events = if only.iter().any(|(_, only)| makes_events(only)) { Some(events(config).await?) } else { None };
+        let notifier = Notifier::new(only, own, Leadership::always(), Clock::wall, events)?;
         let (send, due) = mpsc::unbounded_channel();
         let (finish, mut done) = mpsc::unbounded_channel();
         // The other end is there until it has been delivered.

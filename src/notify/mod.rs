@@ -2,11 +2,13 @@
 //!
 //! Run by `app` as one task for each receiver, fed by the loop, which never waits for it. It decides nothing about what is due,
 //! and never imports `http`, `watch` or `archive`. `client` is the HTTP client, `secret` reads secrets, `backoff` is how long to wait
-//! after a failure, `digest` hashes.
+//! after a failure, `digest` hashes, `dead_letters` says by Events what was refused for ever.
 
 mod backoff;
 mod client;
+mod dead_letters;
 mod digest;
+pub mod kubernetes_events;
 mod log;
 pub mod pagerduty;
 mod secret;
@@ -18,11 +20,14 @@ pub use slack_payload::payload as slack_payload;
 
 use crate::config::ReceiverConfig;
 use crate::dispatch::{Receiver, Topic, Turn};
+use crate::kube_events::Events;
 use crate::lease::{Leadership, Permit};
 use crate::message::Notification;
 use crate::metrics::Own;
 use crate::plan::{Text, Time};
 use backoff::Backoff;
+use client::longest_wait;
+use dead_letters::DeadLetters;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -93,6 +98,7 @@ pub struct Done {
 
 /// A kind of receiver, ready to send.
 enum Sender {
+    KubernetesEvents(kubernetes_events::Sender),
     Log,
     PagerDuty(pagerduty::Sender),
     Slack(slack::Sender),
@@ -100,8 +106,9 @@ enum Sender {
 }
 
 impl Sender {
-    fn new(config: ReceiverConfig) -> Result<Self, String> {
+    fn new(config: ReceiverConfig, events: Option<Events>) -> Result<Self, String> {
         Ok(match config {
+            ReceiverConfig::KubernetesEvents(_) => Self::KubernetesEvents(kubernetes_events::Sender::new(events)?),
             ReceiverConfig::Log => Self::Log,
             ReceiverConfig::PagerDuty(config) => Self::PagerDuty(pagerduty::Sender::new(config)?),
             ReceiverConfig::Slack(config) => Self::Slack(slack::Sender::new(config)?),
@@ -113,7 +120,7 @@ impl Sender {
     fn at_once(&self) -> usize {
         match self {
             Self::Log | Self::Slack(_) => 1,
-            Self::PagerDuty(_) | Self::Webhook(_) => AT_ONCE,
+            Self::KubernetesEvents(_) | Self::PagerDuty(_) | Self::Webhook(_) => AT_ONCE,
         }
     }
 
@@ -128,6 +135,7 @@ impl Sender {
 
     async fn send(&self, notification: &Notification, now: Time) -> Receipt {
         let sent = match self {
+            Self::KubernetesEvents(events) => events.send(notification).await,
             Self::Log => {
                 log::send(notification);
                 Ok(Verdict::Delivered.into())
@@ -142,8 +150,7 @@ impl Sender {
 
 /// How long one of these may take to be sent something.
 pub fn longest<'a>(receivers: impl IntoIterator<Item = &'a ReceiverConfig>) -> Duration {
-    let timeouts = receivers.into_iter().filter_map(|receiver| Some(receiver.client()?.timeout));
-    timeouts.max().unwrap_or_default()
+    receivers.into_iter().filter_map(ReceiverConfig::timeout).max().unwrap_or_default()
 }
 
 /// What is wrong with a receiver before anything is sent: a secret or a file that cannot be read or holds something else. Each
@@ -161,10 +168,12 @@ pub struct Notifier {
     own: Arc<Own>,
     leadership: Leadership,
     now: fn() -> Time,
+    dead_letters: Option<Events>,
 }
 
 impl Notifier {
-    /// Makes the receivers ready. `now` tells the time to those who want it in a message.
+    /// Makes the receivers ready. `now` tells the time to those who want it in a message, `events` is for those whose messages
+    /// are Events.
     ///
     /// # Errors
     /// If TLS cannot be set up, or the file of an authority cannot be read.
@@ -173,13 +182,21 @@ impl Notifier {
         own: Arc<Own>,
         leadership: Leadership,
         now: fn() -> Time,
+        events: Option<Events>,
     ) -> anyhow::Result<Self> {
         let make = |(name, config): (Receiver, ReceiverConfig)| {
             let deadline = longest([&config]);
-            let sender = Sender::new(config).map_err(|why| anyhow::anyhow!("notify.receivers.{name}: {why}"))?;
+            let sender =
+                Sender::new(config, events.clone()).map_err(|why| anyhow::anyhow!("notify.receivers.{name}: {why}"))?;
             Ok((name, (Arc::new(sender), deadline)))
         };
-        Ok(Self { senders: receivers.into_iter().map(make).collect::<anyhow::Result<_>>()?, own, leadership, now })
+        let senders = receivers.into_iter().map(make).collect::<anyhow::Result<_>>()?;
+        Ok(Self { senders, own, leadership, now, dead_letters: None })
+    }
+
+    /// Says so by an Event on a plan or provider when a receiver refuses what it is told of it.
+    pub fn with_dead_letters(self, events: Events) -> Self {
+        Self { dead_letters: Some(events), ..self }
     }
 
     /// Delivers notifications until the sender is gone, so that what is due when the program stops is still told. Each is
@@ -187,11 +204,18 @@ impl Notifier {
     pub async fn deliver(self, mut due: mpsc::UnboundedReceiver<Notification>, done: mpsc::UnboundedSender<Done>) {
         let mut queues = BTreeMap::new();
         let mut workers = JoinSet::new();
+        let longest = self.senders.values().map(|(_, deadline)| *deadline).max().unwrap_or_default();
+        let dead_letters = self.dead_letters.map(|events| {
+            let (letters, task) = DeadLetters::new(events, self.leadership.clone(), longest);
+            workers.spawn(task);
+            letters
+        });
         for (name, (sender, deadline)) in self.senders {
             let (queue, own_due) = mpsc::unbounded_channel();
             queues.insert(name, queue);
             let office = (self.leadership.clone(), deadline);
-            workers.spawn(work(sender, office, Arc::clone(&self.own), self.now, own_due, done.clone()));
+            let done = (done.clone(), dead_letters.clone());
+            workers.spawn(work(sender, office, Arc::clone(&self.own), self.now, own_due, done));
         }
         while let Some(notification) = due.recv().await {
             match queues.get(&notification.receiver) {
@@ -199,7 +223,7 @@ impl Notifier {
                 None => tracing::error!(receiver = %notification.receiver, "there is no such receiver: this is a bug"),
             }
         }
-        drop(queues);
+        drop((queues, dead_letters));
         while workers.join_next().await.is_some() {}
     }
 }
@@ -212,7 +236,7 @@ async fn work(
     own: Arc<Own>,
     now: fn() -> Time,
     mut due: mpsc::UnboundedReceiver<Notification>,
-    done: mpsc::UnboundedSender<Done>,
+    (done, dead_letters): (mpsc::UnboundedSender<Done>, Option<DeadLetters>),
 ) {
     let mut backoff = Backoff::default();
     let mut under_way: JoinSet<(Notification, Receipt, Duration)> = JoinSet::new();
@@ -223,7 +247,7 @@ async fn work(
                 if let Ok((notification, receipt, took)) = ended {
                     own.observe_delivery(&notification.receiver, took, notification.failures > 0);
                     let is_busy = matches!(receipt.verdict, Verdict::NotSent(..));
-                    let pause = finish(notification, receipt, &mut backoff, &own, now(), &done);
+                    let pause = finish(notification, receipt, &mut backoff, &own, now(), (&done, dead_letters.as_ref()));
                     alone_until = is_busy.then(|| Instant::now() + pause);
                 }
             }
@@ -257,7 +281,7 @@ async fn work(
     while let Some(ended) = under_way.join_next().await {
         if let Ok((notification, receipt, took)) = ended {
             own.observe_delivery(&notification.receiver, took, notification.failures > 0);
-            let _ = finish(notification, receipt, &mut backoff, &own, now(), &done);
+            let _ = finish(notification, receipt, &mut backoff, &own, now(), (&done, dead_letters.as_ref()));
         }
     }
 }
@@ -269,10 +293,10 @@ fn finish(
     backoff: &mut Backoff,
     own: &Own,
     at: Time,
-    done: &mpsc::UnboundedSender<Done>,
+    (done, dead_letters): (&mpsc::UnboundedSender<Done>, Option<&DeadLetters>),
 ) -> Duration {
     let began = notification.alerts.iter().map(|alert| alert.fires).min().filter(|_| !notification.topic.is_told_once());
-    let Notification { receiver, topic, term, message, .. } = notification;
+    let Notification { receiver, topic, term, message, alerts, .. } = notification;
     let Receipt { verdict, remote } = receipt;
     if let Some(why) = &message.fallback {
         tracing::warn!(%receiver, "{why}; the built-in text is sent");
@@ -294,7 +318,12 @@ fn finish(
         Verdict::Unknown(why) => {
             tracing::warn!(%receiver, title = message.title, ?pause, "it is not known whether it arrived, so it is told again: {why}");
         }
-        Verdict::Refused(why) => tracing::error!(%receiver, title = message.title, "refused, and not tried again: {why}"),
+        Verdict::Refused(why) => {
+            tracing::error!(%receiver, title = message.title, "refused, and not tried again: {why}");
+            if let Some(dead_letters) = dead_letters {
+                dead_letters.tell(&alerts, &receiver, why);
+            }
+        }
     }
     own.count_delivery(&receiver, verdict.as_str());
     // The loop is gone only when the program stops.

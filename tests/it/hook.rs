@@ -189,7 +189,8 @@ pub fn deliver(receiver: &ReceiverConfig, notifications: Vec<Notification>) -> V
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let receivers = vec![("hook".into(), receiver.clone())];
-        let notifier = Notifier::new(receivers, Arc::new(Own::new("test", "test")), Leadership::always(), noon).unwrap();
+        let notifier =
+            Notifier::new(receivers, Arc::new(Own::new("test", "test")), Leadership::always(), noon, None).unwrap();
         let (send, due) = tokio::sync::mpsc::unbounded_channel();
         let (finish, mut done) = tokio::sync::mpsc::unbounded_channel();
         notifications.into_iter().for_each(|notification| send.send(notification).unwrap());
