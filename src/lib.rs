@@ -14,6 +14,8 @@ pub mod metrics;
 pub mod policy;
 pub mod store;
 
+pub mod kube_events;
+
 pub mod archive;
 pub mod http;
 pub mod lease;

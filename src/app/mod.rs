@@ -145,7 +145,9 @@ pub async fn run(
     let receivers = receivers(&config)?;
     let mut office = Office::new(&config, &input, Arc::clone(&own)).await?;
     let leadership = office.leadership.clone();
-    let notifier = Notifier::new(Senders::new(receivers)?, Arc::clone(&own), leadership, Clock::wall);
+    let events = receivers::events(&config, &input).await?;
+    let senders = Senders::new(receivers, events.clone(), config.notify.dead_letter_events)?;
+    let notifier = Notifier::new(senders, Arc::clone(&own), leadership, Clock::wall);
     let mut engine = Engine::new(&config, Arc::clone(&own));
     // Unbounded: what goes through these concerns single plans, and their tasks do nothing that could block.
     let (send, due) = mpsc::unbounded_channel();
@@ -172,7 +174,8 @@ pub async fn run(
     let server = http::Server::new(&config, VERSION, Clock::wall, view, Arc::clone(&own))
         .context("the web configuration is wrong")?;
     let (change, changes) = mpsc::unbounded_channel();
-    let reloader = reload.map(|reload| Reloader::new(reload, config.clone(), Arc::clone(&own), change, charge.clone()));
+    let reloader =
+        reload.map(|reload| Reloader::new(reload, config.clone(), Arc::clone(&own), change, charge.clone(), events));
     let (finish, done) = mpsc::unbounded_channel();
     let (decide, decisions) = mpsc::unbounded_channel();
     let (observe, observations) = mpsc::channel(QUEUE);

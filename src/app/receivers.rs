@@ -2,15 +2,17 @@
 //!
 //! Called by `app` when it builds the daemon, by the loop, and by `cli` to try a receiver.
 
-use super::{Answer, COMMIT, Engine, VERSION};
-use crate::config::{Config, Errors, Problem, ReceiverConfig};
+use super::{Answer, COMMIT, Engine, Input, VERSION, cluster_settings};
+use crate::config::{Config, Errors, Problem, ReceiverConfig, Source};
 use crate::dispatch::{DeadLetter, Outcome, Receiver};
-use crate::lease::Leadership;
+use crate::kube_events::Events;
+use crate::lease::{self, Leadership};
 use crate::message::Notification;
 use crate::metrics::Own;
 use crate::notify::{self, Done, Notifier, Receipt, Senders, Verdict};
 use crate::plan::Time;
 use crate::watch::Clock;
+use crate::watch::cluster::connect;
 use anyhow::Context;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,18 +56,36 @@ pub fn receivers(config: &Config) -> Result<Vec<(Receiver, ReceiverConfig)>, Err
     Ok(all.iter().map(|(name, receiver)| (name.into(), receiver.clone())).collect())
 }
 
+/// What makes Events of the source cluster, where that is the source.
+///
+/// # Errors
+/// If there is no way to it.
+pub(super) async fn events(config: &Config, input: &Input) -> anyhow::Result<Option<Events>> {
+    // A demonstration has another input than the source.
+    let is_live = matches!(input, Input::Cluster(_)) && config.general.source == Source::Cluster;
+    Ok(if is_live { Some(connect_events(config).await?) } else { None })
+}
+
+async fn connect_events(config: &Config) -> anyhow::Result<Events> {
+    Ok(Events::new(connect(&cluster_settings(config)).await?, &lease::identity()))
+}
+
 /// Sends one notification to a receiver, outside the daemon.
 ///
 /// # Errors
 /// If the receiver cannot be made ready.
 pub fn try_receiver(config: &Config, name: &str, notification: Notification) -> anyhow::Result<Receipt> {
-    let only = config.notify.receivers.0.get(name).map(|receiver| (name.into(), receiver.clone()));
-    let senders = Senders::new(only.into_iter().collect())?;
-    // Nothing changes meanwhile.
-    let (_, changes) = mpsc::unbounded_channel();
-    let notifier = Notifier::new(senders, Arc::new(Own::new(VERSION, COMMIT)), Leadership::always(), Clock::wall);
+    let only: Vec<_> =
+        config.notify.receivers.0.get(name).map(|receiver| (name.into(), receiver.clone())).into_iter().collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the runtime")?;
     runtime.block_on(async {
+        let makes_events = only.iter().any(|(_, only)| matches!(only, ReceiverConfig::KubernetesEvents(_)));
+        let events = if makes_events { Some(connect_events(config).await?) } else { None };
+        let senders = Senders::new(only, events, false)?;
+        // Nothing changes meanwhile.
+        let (_, changes) = mpsc::unbounded_channel();
+        let own = Arc::new(Own::new(VERSION, COMMIT));
+        let notifier = Notifier::new(senders, own, Leadership::always(), Clock::wall);
         let (send, due) = mpsc::unbounded_channel();
         let (finish, mut done) = mpsc::unbounded_channel();
         // The other end is there until it has been delivered.

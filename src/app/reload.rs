@@ -6,6 +6,7 @@
 use super::office::Charge;
 use super::receivers::receivers;
 use crate::config::Config;
+use crate::kube_events::Events;
 use crate::metrics::Own;
 use crate::notify::Senders;
 use crate::watch::Clock;
@@ -35,6 +36,7 @@ pub(super) struct Reloader {
     own: Arc<Own>,
     senders: mpsc::UnboundedSender<Senders>,
     charge: mpsc::UnboundedSender<Charge>,
+    events: Option<Events>,
 }
 
 impl Reloader {
@@ -44,9 +46,10 @@ impl Reloader {
         own: Arc<Own>,
         senders: mpsc::UnboundedSender<Senders>,
         charge: mpsc::UnboundedSender<Charge>,
+        events: Option<Events>,
     ) -> Self {
         own.set_config_reload(true, Clock::wall());
-        Self { reload, current, own, senders, charge }
+        Self { reload, current, own, senders, charge, events }
     }
 
     /// Until the loop is gone.
@@ -90,7 +93,8 @@ impl Reloader {
             return Err(format!("these keys take effect at a start only: {}", fixed.join(", ")));
         }
         let receivers = receivers(&config).map_err(|errors| errors.to_string())?;
-        let senders = Senders::new(receivers).map_err(|error| format!("{error:#}"))?;
+        let senders = Senders::new(receivers, self.events.clone(), config.notify.dead_letter_events)
+            .map_err(|error| format!("{error:#}"))?;
         // Those who send come first: the loop may have something for a new receiver at once.
         let _ = self.senders.send(senders);
         let _ = self.charge.send(Charge::Configure(Box::new(config.clone())));

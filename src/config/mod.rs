@@ -37,7 +37,7 @@ pub use message::MessageConfig;
 pub use metrics::MetricsConfig;
 pub use notify::NotifyConfig;
 pub use receivers::{ClientConfig, Credential, Form, PagerDutyConfig, Place, Rate, ReceiverConfig, Receivers, Region};
-pub use receivers::{SlackConfig, SlackWay, WebhookConfig};
+pub use receivers::{KubernetesEventsConfig, SlackConfig, SlackWay, WebhookConfig};
 pub use replay::ReplayConfig;
 pub use routes::{RouteConfig, Routes, Times};
 pub(crate) use section::suggest;
@@ -150,6 +150,7 @@ impl Config {
         self.metrics.check(errors);
         self.http.check(errors);
         self.notify.check(&self.alerts, errors);
+        self.notify.check_events(&self.general.source, errors);
         self.ledger.check(&self.general.source, errors);
         self.lease.check(errors);
     }

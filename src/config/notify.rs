@@ -4,6 +4,7 @@ use super::receivers::{Rate, ReceiverConfig, Receivers};
 use super::routes::{Routes, Times};
 use super::section::{Errors, section, suggest};
 use super::setting::Count0;
+use super::source::Source;
 use super::{AlertsConfig, KubernetesConfig};
 use crate::alert::RULES;
 use crate::dispatch::{LABELS, Matcher, OF_THE_PLAN, Pace, Route, Routing, Schedule, Selection, Storm, Timing, unreachable};
@@ -16,9 +17,10 @@ section! {
         /// Receivers by name, each with its type. log: a line of the log for each notification. slack: an incoming webhook (url),
         /// or a bot (token, channel), which edits its message as the conversation grows. pagerduty: an incident for each
         /// conversation (routing_key; region: us or eu). webhook: Alertmanager's payload (version 4) is posted to url, with
-        /// bearer_token, headers and a signature by hmac_secret, if they are given. Each secret NAME may be in the file NAME_file
-        /// instead, which is read anew for each message. All of them but log take timeout (5s at most), rate_limit (as 1/1s, or
-        /// none), ca_file and proxy.
+        /// bearer_token, headers and a signature by hmac_secret, if they are given. kubernetes_events: an Event on the plan or
+        /// provider of each alert; it needs the source cluster. Each secret NAME may be in the file NAME_file instead, which is
+        /// read anew for each message. All of them but log take timeout (5s at most) and rate_limit (as 1/1s, or none), and those
+        /// that speak HTTP to a service ca_file and proxy.
         receivers: Receivers = "{log: {type: log}}",
         /// Who is told of what: the first route counts of which all matchers match, in Alertmanager's syntax, such as
         /// {matchers: [severity="critical", namespace=~"prod-.*"], receivers: [log], group_wait: 0s}. An alert that no route
@@ -43,6 +45,9 @@ section! {
         campaign_times: Times = "[\"06:00\"]",
         /// Whether a new receiver is told, once, what fires already: at the first start, or when it is added.
         tell_baseline: bool = "true",
+        /// Whether an Event says so on a plan or provider when a receiver refuses for ever what it is told of it. Only with the
+        /// source cluster; without the right to create Events none is made.
+        dead_letter_events: bool = "true",
     }
 }
 
@@ -119,6 +124,22 @@ impl NotifyConfig {
                 errors.push(&path, format!("it can never match: {why}"));
             }
             wrong.into_iter().for_each(|wrong| errors.push(format!("{path}.matchers"), wrong));
+        }
+    }
+}
+
+impl NotifyConfig {
+    /// Finds receivers that make Events where there can be none, or where they would say nothing.
+    pub(super) fn check_events(&self, source: &Source, errors: &mut Errors) {
+        let makes_events = |receiver: &ReceiverConfig| matches!(receiver, ReceiverConfig::KubernetesEvents(_));
+        for (name, _) in self.receivers.0.iter().filter(|(_, receiver)| makes_events(receiver)) {
+            if *source != Source::Cluster {
+                errors.push("notify.receivers", format!("{name}: kubernetes_events needs the source cluster"));
+            }
+            if self.campaign_receivers.contains(name) {
+                let message = format!("{name:?} makes Events on plans and providers, and a report is about none of them");
+                errors.push("notify.campaign_receivers", message);
+            }
         }
     }
 }

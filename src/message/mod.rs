@@ -72,6 +72,8 @@ pub struct Notification {
     pub term: u64,
     /// The alerts that it tells of, the worst first; none in a report.
     pub alerts: Vec<Alert>,
+    /// Of a digest that goes on: the alerts that have ended since it was last told of.
+    pub ended: Vec<Alert>,
     /// How it reads.
     pub message: Message,
 }
@@ -79,16 +81,17 @@ pub struct Notification {
 impl Notification {
     /// What `dispatch` wants to be sent, in these words.
     pub fn of(send: Send, message: Message) -> Self {
-        let Send { receiver, topic, episode, failures, remote, alert, others, .. } = send;
+        let Send { receiver, topic, episode, failures, remote, alert, others, ended, .. } = send;
         let alerts = std::iter::once(alert).chain(others).collect();
-        Self { receiver, topic, episode, failures, remote, term: 0, alerts, message }
+        Self { receiver, topic, episode, failures, remote, term: 0, alerts, ended, message }
     }
 
     /// A report, in these words.
     pub fn of_report(report: CampaignReport, message: Message) -> Self {
         let CampaignReport { receiver, at, .. } = report;
         let (topic, remote) = (Topic::Campaign(at), Text::new());
-        Self { receiver, topic, episode: 0, failures: 0, remote, term: 0, alerts: Vec::new(), message }
+        let (alerts, ended) = (Vec::new(), Vec::new());
+        Self { receiver, topic, episode: 0, failures: 0, remote, term: 0, alerts, ended, message }
     }
 }
 

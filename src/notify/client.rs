@@ -172,7 +172,12 @@ fn retry_after(headers: &HeaderMap, now: Time) -> Option<Duration> {
             Time::from_unix(at.as_second())?.since(now)
         }
     };
-    Some(wait.min(LONGEST_WAIT))
+    Some(longest_wait(wait))
+}
+
+/// As long as a server asks for, within reason.
+pub(super) fn longest_wait(wait: Duration) -> Duration {
+    wait.min(LONGEST_WAIT)
 }
 
 /// An error with its causes.

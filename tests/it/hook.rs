@@ -192,7 +192,7 @@ pub fn deliver(receiver: &ReceiverConfig, notifications: Vec<Notification>) -> V
 
 /// The same, as a replica that stands like this.
 pub async fn deliver_with(leadership: Leadership, receiver: &ReceiverConfig, notifications: Vec<Notification>) -> Vec<Done> {
-    let senders = Senders::new(vec![("hook".into(), receiver.clone())]).unwrap();
+    let senders = Senders::new(vec![("hook".into(), receiver.clone())], None, false).unwrap();
     let (_, changes) = tokio::sync::mpsc::unbounded_channel();
     let notifier = Notifier::new(senders, Arc::new(Own::new("test", "test")), leadership, noon);
     let (send, due) = tokio::sync::mpsc::unbounded_channel();

@@ -38,6 +38,7 @@ mod conformance;
 mod files;
 mod http;
 mod keeper;
+mod kube_events;
 mod lease;
 mod scripted;
 mod simulated;

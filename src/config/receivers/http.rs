@@ -42,7 +42,8 @@ impl ClientConfig {
     }
 }
 
-struct Timeout(Duration);
+/// How long one message may take.
+pub(super) struct Timeout(pub(super) Duration);
 
 impl Default for Timeout {
     fn default() -> Self {

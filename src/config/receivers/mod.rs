@@ -6,6 +6,7 @@
 mod credential;
 mod http;
 mod keys;
+mod kubernetes_events;
 mod pagerduty;
 mod rate;
 mod slack;
@@ -13,6 +14,7 @@ mod webhook;
 
 pub use credential::{Credential, Form, Place};
 pub use http::ClientConfig;
+pub use kubernetes_events::KubernetesEventsConfig;
 pub use pagerduty::{PagerDutyConfig, Region};
 pub use rate::Rate;
 pub use slack::{SlackConfig, SlackWay};
@@ -23,13 +25,16 @@ use super::setting::{Setting, structure, text};
 use figment::value::Value;
 use keys::{Keys, Shown};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The types that there are.
-const TYPES: &[&str] = &["log", "pagerduty", "slack", "webhook"];
+const TYPES: &[&str] = &["kubernetes_events", "log", "pagerduty", "slack", "webhook"];
 
 /// A receiver: where its notifications go and how.
 #[derive(Clone, Debug)]
 pub enum ReceiverConfig {
+    /// Events of the source cluster.
+    KubernetesEvents(KubernetesEventsConfig),
     /// A line of the log.
     Log,
     /// Incidents and change events of PagerDuty.
@@ -47,6 +52,7 @@ impl ReceiverConfig {
         let kind = dict.get("type").map(text).ok_or_else(|| one("it has no type"))?.map_err(|_| one("type takes a text"))?;
         let mut keys = Keys::of(dict);
         let receiver = match kind.as_str() {
+            "kubernetes_events" => Some(Self::KubernetesEvents(KubernetesEventsConfig::take(&mut keys))),
             "log" => Some(Self::Log),
             "pagerduty" => PagerDutyConfig::take(&mut keys).map(Self::PagerDuty),
             "slack" => SlackConfig::take(&mut keys).map(Self::Slack),
@@ -58,6 +64,7 @@ impl ReceiverConfig {
 
     fn show(&self) -> String {
         let (kind, keys) = match self {
+            Self::KubernetesEvents(events) => ("kubernetes_events", events.show()),
             Self::Log => ("log", Shown::default()),
             Self::PagerDuty(pagerduty) => ("pagerduty", pagerduty.show()),
             Self::Slack(slack) => ("slack", slack.show()),
@@ -69,7 +76,7 @@ impl ReceiverConfig {
     /// What those that speak HTTP have in common.
     pub fn client(&self) -> Option<&ClientConfig> {
         match self {
-            Self::Log => None,
+            Self::KubernetesEvents(_) | Self::Log => None,
             Self::PagerDuty(pagerduty) => Some(&pagerduty.client),
             Self::Slack(slack) => Some(&slack.client),
             Self::Webhook(webhook) => Some(&webhook.client),
@@ -78,13 +85,24 @@ impl ReceiverConfig {
 
     /// How often it may be told something; `None` for as often as there is something.
     pub fn rate(&self) -> Option<Rate> {
-        self.client().and_then(|client| client.rate)
+        match self {
+            Self::KubernetesEvents(events) => events.rate,
+            other => other.client().and_then(|client| client.rate),
+        }
+    }
+
+    /// How long one message may take; `None` for one that takes no time.
+    pub fn timeout(&self) -> Option<Duration> {
+        match self {
+            Self::KubernetesEvents(events) => Some(events.timeout),
+            other => other.client().map(|client| client.timeout),
+        }
     }
 
     /// Its secrets, by key.
     pub fn credentials(&self) -> Vec<(&'static str, &Credential)> {
         match self {
-            Self::Log => Vec::new(),
+            Self::KubernetesEvents(_) | Self::Log => Vec::new(),
             Self::PagerDuty(pagerduty) => vec![("routing_key", &pagerduty.routing_key)],
             Self::Slack(slack) => match &slack.way {
                 SlackWay::Webhook(url) => vec![("url", url)],
