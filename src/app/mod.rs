@@ -5,6 +5,7 @@
 
 mod engine;
 mod journal;
+mod mirroring;
 mod office;
 mod once;
 mod receivers;
@@ -22,7 +23,7 @@ use crate::http::{self, View};
 use crate::ledger::Save;
 use crate::message::Notification;
 use crate::metrics::Own;
-use crate::notify::{self, Notifier};
+use crate::notify::{self, Mirrors, Notifier};
 use crate::plan::Time;
 use crate::watch::replay::{Pace, Recording};
 use crate::watch::{Clock, Observation, Seen, cluster, files, replay};
@@ -137,7 +138,8 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let own = Arc::new(Own::new(VERSION, COMMIT));
-    let receivers = receivers(&config)?;
+    let (mirrors, receivers): (Vec<_>, Vec<_>) = receivers(&config)?.into_iter().partition(|(_, config)| config.is_mirror());
+    let mirrors = Mirrors::new(&mirrors, &own, Clock::wall)?;
     let mut office = Office::new(&config, &input, Arc::clone(&own)).await?;
     let leadership = office.leadership.clone();
     let notifier = Notifier::new(receivers, Arc::clone(&own), leadership, Clock::wall)?;
@@ -172,7 +174,8 @@ pub async fn run(
 
     let clock = input.clock();
     let mut source = input.start(observe);
-    let mut notifier = tokio::spawn(notifier.deliver(due, finish));
+    let (show, shown) = watch::channel(None);
+    let mut notifier = tokio::spawn(async { tokio::join!(notifier.deliver(due, finish), mirrors.keep(shown)) });
     let archiver = tokio::spawn(archive::dry_run(decisions));
     let (stop_http, http_stopped) = watch::channel(false);
     let mut server = tokio::spawn(http::serve(listener, server, http_stopped));
@@ -183,7 +186,7 @@ pub async fn run(
         }
     });
     let inputs = Inputs { observations, done, charges };
-    let outputs = Outputs { publish, way, decide, journal };
+    let outputs = Outputs { publish, way, show, decide, journal };
     let mut main_loop = tokio::spawn(run_loop(engine, clock, inputs, outputs));
 
     let result = tokio::select! {
@@ -241,6 +244,7 @@ struct Inputs {
 struct Outputs {
     publish: watch::Sender<Arc<View>>,
     way: Way,
+    show: watch::Sender<notify::Shown>,
     decide: mpsc::UnboundedSender<archive::Decided>,
     journal: Box<dyn Journal>,
 }
@@ -330,6 +334,9 @@ async fn run_loop(
         }
         if let Some(now) = clock.now() {
             outputs.tell(&mut engine, now);
+            if let Some(shown) = engine.mirror(now) {
+                outputs.show.send_replace(Some(shown));
+            }
         }
         outputs.publish.send_replace(Arc::new(engine.view()));
     }

@@ -1,19 +1,24 @@
-//! Tells people: carries out what `dispatch` says is due, one file for each kind of receiver.
+//! Tells people: carries out what `dispatch` says is due, one file for each kind of receiver. `mirror` is apart from that: it
+//! shows Alertmanagers what fires.
 //!
 //! Run by `app` as one task for each receiver, fed by the loop, which never waits for it. It decides nothing about what is due,
 //! and never imports `http`, `watch` or `archive`. `client` is the HTTP client, `secret` reads secrets, `backoff` is how long to wait
-//! after a failure, `digest` hashes.
+//! after a failure, `digest` hashes, `labels` are what Alertmanager knows an alert by.
 
+pub mod alertmanager;
 mod backoff;
 mod client;
 mod digest;
+mod labels;
 mod log;
+mod mirror;
 pub mod pagerduty;
 mod secret;
 mod slack;
 mod slack_payload;
 pub mod webhook;
 
+pub use mirror::{Mirrors, Shown};
 pub use slack_payload::payload as slack_payload;
 
 use crate::config::ReceiverConfig;
@@ -93,6 +98,7 @@ pub struct Done {
 
 /// A kind of receiver, ready to send.
 enum Sender {
+    Alertmanager(alertmanager::Sender),
     Log,
     PagerDuty(pagerduty::Sender),
     Slack(slack::Sender),
@@ -102,6 +108,7 @@ enum Sender {
 impl Sender {
     fn new(config: ReceiverConfig) -> Result<Self, String> {
         Ok(match config {
+            ReceiverConfig::Alertmanager(config) => Self::Alertmanager(alertmanager::Sender::new(config)?),
             ReceiverConfig::Log => Self::Log,
             ReceiverConfig::PagerDuty(config) => Self::PagerDuty(pagerduty::Sender::new(config)?),
             ReceiverConfig::Slack(config) => Self::Slack(slack::Sender::new(config)?),
@@ -113,7 +120,7 @@ impl Sender {
     fn at_once(&self) -> usize {
         match self {
             Self::Log | Self::Slack(_) => 1,
-            Self::PagerDuty(_) | Self::Webhook(_) => AT_ONCE,
+            Self::Alertmanager(_) | Self::PagerDuty(_) | Self::Webhook(_) => AT_ONCE,
         }
     }
 
@@ -132,6 +139,7 @@ impl Sender {
                 log::send(notification);
                 Ok(Verdict::Delivered.into())
             }
+            Self::Alertmanager(alertmanager) => alertmanager.send(notification, now).await,
             Self::PagerDuty(pagerduty) => pagerduty.send(notification, now).await,
             Self::Slack(slack) => slack.send(notification, now).await,
             Self::Webhook(webhook) => webhook.send(notification, now).await,

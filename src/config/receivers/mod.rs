@@ -3,6 +3,7 @@
 //! Read by `config`, carried out by `notify`. `keys` takes the keys of one receiver, `http` has those of all that speak HTTP,
 //! `credential` says where a secret is kept, `rate` how often one may be told.
 
+mod alertmanager;
 mod credential;
 mod http;
 mod keys;
@@ -11,6 +12,7 @@ mod rate;
 mod slack;
 mod webhook;
 
+pub use alertmanager::{AlertmanagerConfig, Server};
 pub use credential::{Credential, Form, Place};
 pub use http::ClientConfig;
 pub use pagerduty::{PagerDutyConfig, Region};
@@ -25,11 +27,13 @@ use keys::{Keys, Shown};
 use std::collections::BTreeMap;
 
 /// The types that there are.
-const TYPES: &[&str] = &["log", "pagerduty", "slack", "webhook"];
+const TYPES: &[&str] = &["alertmanager", "log", "pagerduty", "slack", "webhook"];
 
 /// A receiver: where its notifications go and how.
 #[derive(Clone, Debug)]
 pub enum ReceiverConfig {
+    /// Alertmanagers, which are shown what fires.
+    Alertmanager(AlertmanagerConfig),
     /// A line of the log.
     Log,
     /// Incidents and change events of PagerDuty.
@@ -47,6 +51,7 @@ impl ReceiverConfig {
         let kind = dict.get("type").map(text).ok_or_else(|| one("it has no type"))?.map_err(|_| one("type takes a text"))?;
         let mut keys = Keys::of(dict);
         let receiver = match kind.as_str() {
+            "alertmanager" => AlertmanagerConfig::take(&mut keys).map(Self::Alertmanager),
             "log" => Some(Self::Log),
             "pagerduty" => PagerDutyConfig::take(&mut keys).map(Self::PagerDuty),
             "slack" => SlackConfig::take(&mut keys).map(Self::Slack),
@@ -58,6 +63,7 @@ impl ReceiverConfig {
 
     fn show(&self) -> String {
         let (kind, keys) = match self {
+            Self::Alertmanager(alertmanager) => ("alertmanager", alertmanager.show()),
             Self::Log => ("log", Shown::default()),
             Self::PagerDuty(pagerduty) => ("pagerduty", pagerduty.show()),
             Self::Slack(slack) => ("slack", slack.show()),
@@ -69,10 +75,19 @@ impl ReceiverConfig {
     /// What those that speak HTTP have in common.
     pub fn client(&self) -> Option<&ClientConfig> {
         match self {
+            Self::Alertmanager(alertmanager) => Some(&alertmanager.client),
             Self::Log => None,
             Self::PagerDuty(pagerduty) => Some(&pagerduty.client),
             Self::Slack(slack) => Some(&slack.client),
             Self::Webhook(webhook) => Some(&webhook.client),
+        }
+    }
+
+    /// Whether it is shown what fires, and no conversation is held with it.
+    pub fn is_mirror(&self) -> bool {
+        match self {
+            Self::Alertmanager(_) => true,
+            Self::Log | Self::PagerDuty(_) | Self::Slack(_) | Self::Webhook(_) => false,
         }
     }
 
@@ -84,6 +99,9 @@ impl ReceiverConfig {
     /// Its secrets, by key.
     pub fn credentials(&self) -> Vec<(&'static str, &Credential)> {
         match self {
+            Self::Alertmanager(alertmanager) => {
+                alertmanager.bearer_token.iter().map(|token| ("bearer_token", token)).collect()
+            }
             Self::Log => Vec::new(),
             Self::PagerDuty(pagerduty) => vec![("routing_key", &pagerduty.routing_key)],
             Self::Slack(slack) => match &slack.way {
