@@ -41,6 +41,7 @@ mod files;
 mod http;
 mod keeper;
 mod lease;
+mod real_alertmanager;
 mod scripted;
 mod simulated;
 mod stand_ins;
