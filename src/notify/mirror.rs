@@ -74,8 +74,8 @@ struct Keeper {
     own: Arc<Own>,
     now: fn() -> Time,
     backoff: Backoff,
-    /// What is wrong with it since when it was last said.
-    trouble: Option<String>,
+    /// What is wrong with it, as it was last said.
+    trouble: Option<Trouble>,
 }
 
 impl Keeper {
@@ -86,15 +86,16 @@ impl Keeper {
         if shown.wait_for(Option::is_some).await.is_err() {
             return;
         }
-        let mut resend = Instant::now() + interval;
+        let mut resend = Instant::now();
         loop {
             let begun = Instant::now();
-            if begun >= resend {
+            let is_all = begun >= resend;
+            if is_all {
                 account.post_all_again();
                 resend = begun + interval;
             }
-            let failed = self.post(&mut account, &mut shown).await;
-            // It is not asked more often than when all is well, and no less: what it was promised runs out.
+            let failed = self.post(&mut account, &mut shown, is_all).await;
+            // However long it wants to be left alone, not longer than when all is well: what it was promised runs out.
             let free = Instant::now() + failed.map_or(PAUSE, |pause| pause.clamp(PAUSE, interval.max(PAUSE)));
             let next = if failed.is_some() { free } else { resend };
             let is_open = tokio::select! {
@@ -109,7 +110,7 @@ impl Keeper {
                 };
             if !is_open {
                 if failed.is_none() {
-                    let _ = self.post(&mut account, &mut shown).await;
+                    let _ = self.post(&mut account, &mut shown, false).await;
                 }
                 return;
             }
@@ -117,12 +118,13 @@ impl Keeper {
     }
 
     /// Posts what the server does not know yet; answers how long it is to be left alone, if it does not work.
-    async fn post(&mut self, account: &mut Account, shown: &mut watch::Receiver<Shown>) -> Option<Duration> {
+    async fn post(&mut self, account: &mut Account, shown: &mut watch::Receiver<Shown>, is_all: bool) -> Option<Duration> {
         let of_all = shown.borrow_and_update().clone();
         let notices = of_all.as_ref().and_then(|shown| shown.get(&self.receiver));
         let firing: BTreeMap<String, &Notice> =
             notices.into_iter().flat_map(|notices| notices.iter()).map(|notice| (key(notice), notice)).collect();
         let now = (self.now)();
+        let mut worst = None;
         for batch in batches(account.due(&firing, now, now.plus(self.sender.promise()))) {
             let body = format!("[{}]", batch.iter().map(|news| news.body.as_str()).collect::<Vec<_>>().join(","));
             let begun = Instant::now();
@@ -130,27 +132,28 @@ impl Keeper {
             self.own.count_delivery(&self.receiver, verdict.as_str());
             self.own.observe_delivery(&self.receiver, begun.elapsed(), self.trouble.is_some());
             account.take(batch, &verdict);
-            self.say(&verdict);
-            match verdict {
-                Verdict::Delivered | Verdict::Refused(_) => drop(self.backoff.reset()),
-                Verdict::NotSent(wait, _) => return Some(self.backoff.fail(wait)),
-                Verdict::Unknown(_) => return Some(self.backoff.fail(None)),
+            let pause = match &verdict {
+                Verdict::Delivered | Verdict::Refused(_) => None,
+                Verdict::NotSent(wait, _) => Some(self.backoff.fail(*wait)),
+                Verdict::Unknown(_) => Some(self.backoff.fail(None)),
+            };
+            if worst.is_none() || verdict != Verdict::Delivered {
+                worst = Some(verdict);
             }
+            if pause.is_some() {
+                self.say(worst, is_all);
+                return pause;
+            }
+            self.backoff.reset();
         }
+        self.say(worst, is_all);
         None
     }
 
     /// Says what is wrong when it begins and when it has ended, not each time.
-    fn say(&mut self, verdict: &Verdict) {
+    fn say(&mut self, worst: Option<Verdict>, is_all: bool) {
+        let Some(verdict) = worst.filter(|verdict| is_news(&mut self.trouble, verdict, is_all)) else { return };
         let (receiver, server) = (&self.receiver, self.server.host());
-        let trouble = match verdict {
-            Verdict::Delivered => None,
-            Verdict::NotSent(..) | Verdict::Unknown(_) => Some(String::new()),
-            Verdict::Refused(why) => Some(why.clone()),
-        };
-        if trouble == self.trouble {
-            return;
-        }
         match verdict {
             Verdict::Delivered => tracing::info!(%receiver, server, "it takes alerts again"),
             Verdict::NotSent(_, why) | Verdict::Unknown(why) => {
@@ -158,8 +161,30 @@ impl Keeper {
             }
             Verdict::Refused(why) => tracing::error!(%receiver, server, "what fires was refused: {why}"),
         }
-        self.trouble = trouble;
     }
+}
+
+/// What is wrong with a server.
+#[derive(Debug, PartialEq, Eq)]
+enum Trouble {
+    /// It takes nothing.
+    Down,
+    /// It has refused something, with these words.
+    Refused(String),
+}
+
+/// Whether the worst of what a server answered is another trouble than before, or the end of one, and notes it.
+fn is_news(trouble: &mut Option<Trouble>, verdict: &Verdict, is_all: bool) -> bool {
+    let now = match verdict {
+        // What it refuses was perhaps not posted this time.
+        Verdict::Delivered if !is_all && matches!(trouble, Some(Trouble::Refused(_))) => return false,
+        Verdict::Delivered => None,
+        Verdict::NotSent(..) | Verdict::Unknown(_) => Some(Trouble::Down),
+        Verdict::Refused(why) => Some(Trouble::Refused(why.clone())),
+    };
+    let is_news = *trouble != now;
+    *trouble = now;
+    is_news
 }
 
 /// What one server was told, by label set: all that it may believe to fire.
@@ -255,4 +280,31 @@ fn batches(news: Vec<News>) -> Vec<Vec<News>> {
         }
     }
     batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trouble_is_news_when_it_begins_changes_or_ends_and_not_each_minute() {
+        let mut trouble = None;
+        let refused = |why: &str| Verdict::Refused(why.to_owned());
+        let down = || Verdict::NotSent(None, "refused".to_owned());
+        for (verdict, is_all, expected) in [
+            (Verdict::Delivered, true, false),
+            (down(), false, true),
+            (Verdict::Unknown("no answer".to_owned()), true, false),
+            (Verdict::Delivered, false, true),
+            (refused("400"), true, true),
+            (refused("400"), true, false),
+            // Between two times at which all is posted.
+            (Verdict::Delivered, false, false),
+            (refused("400"), true, false),
+            (refused("413"), true, true),
+            (Verdict::Delivered, true, true),
+        ] {
+            assert_eq!(is_news(&mut trouble, &verdict, is_all), expected, "{verdict:?}");
+        }
+    }
 }
