@@ -9,11 +9,11 @@ use super::telling::{Answer, Known, Telling};
 use crate::alert::{AlertState, Alerts, RULES, Scope};
 use crate::archive::Decided;
 use crate::config::Config;
-use crate::dispatch::{Began, DeadLetter};
+use crate::dispatch::{Began, DeadLetter, Receiver};
 use crate::forklift::{Issue, Object};
 use crate::http::View;
 use crate::ledger::{Account, Recovered};
-use crate::message::Notification;
+use crate::message::{Notice, Notification};
 use crate::metrics::{Cache, Exposition, Own, PlanContext};
 use crate::plan::{Event, Key, Kind, Time};
 use crate::policy::{self, Decision, Policy};
@@ -250,6 +250,15 @@ impl Engine {
         }
         let (telling, known) = self.split();
         telling.due(known, now)
+    }
+
+    /// What the mirrors are to be shown from now on, if it may be something else; in office or not.
+    pub fn mirror(&mut self, now: Time) -> Option<Arc<BTreeMap<Receiver, Arc<[Notice]>>>> {
+        if !self.synced {
+            return None;
+        }
+        let (telling, known) = self.split();
+        telling.mirror(known, now)
     }
 
     /// Whether the outcome of something is not known yet.

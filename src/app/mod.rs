@@ -6,6 +6,7 @@
 mod blindness;
 mod engine;
 mod journal;
+mod mirroring;
 mod office;
 mod once;
 mod receivers;
@@ -25,13 +26,13 @@ use crate::http::{self, View};
 use crate::ledger::Save;
 use crate::message::Notification;
 use crate::metrics::Own;
-use crate::notify::{self, Notifier, Senders};
+use crate::notify::{self, Notifier};
 use crate::plan::Time;
 use crate::watch::replay::{Pace, Recording};
 use crate::watch::{Clock, Observation, Seen, cluster, files, replay};
 use anyhow::Context;
 use office::{Charge, Office, Term, Way};
-use reload::Reloader;
+use reload::{Followers, Reloader};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,11 +143,10 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let own = Arc::new(Own::new(VERSION, COMMIT));
-    let receivers = receivers(&config)?;
+    let events = receivers::events(&config, &input).await?;
+    let (senders, mirrors) = receivers::ready(&config, events.clone(), &own)?;
     let mut office = Office::new(&config, &input, Arc::clone(&own)).await?;
     let leadership = office.leadership.clone();
-    let events = receivers::events(&config, &input).await?;
-    let senders = Senders::new(receivers, events.clone(), config.notify.dead_letter_events)?;
     let notifier = Notifier::new(senders, Arc::clone(&own), leadership, Clock::wall);
     let mut engine = Engine::new(&config, Arc::clone(&own));
     // Unbounded: what goes through these concerns single plans, and their tasks do nothing that could block.
@@ -174,15 +174,18 @@ pub async fn run(
     let server = http::Server::new(&config, VERSION, Clock::wall, view, Arc::clone(&own))
         .context("the web configuration is wrong")?;
     let (change, changes) = mpsc::unbounded_channel();
-    let reloader =
-        reload.map(|reload| Reloader::new(reload, config.clone(), Arc::clone(&own), change, charge.clone(), events));
+    let (change_mirrors, mirror_changes) = mpsc::unbounded_channel();
+    let followers = Followers { senders: change, mirrors: change_mirrors, charge };
+    let reloader = reload.map(|reload| Reloader::new(reload, config.clone(), Arc::clone(&own), events, followers));
     let (finish, done) = mpsc::unbounded_channel();
     let (decide, decisions) = mpsc::unbounded_channel();
     let (observe, observations) = mpsc::channel(QUEUE);
 
     let clock = input.clock();
     let mut source = input.start(observe);
-    let mut notifier = tokio::spawn(notifier.deliver(due, changes, finish));
+    let (show, shown) = watch::channel(None);
+    let mirrors = mirrors.keep(shown, mirror_changes);
+    let mut notifier = tokio::spawn(async { tokio::join!(notifier.deliver(due, changes, finish), mirrors) });
     let archiver = tokio::spawn(archive::dry_run(decisions));
     let (stop_http, http_stopped) = watch::channel(false);
     let mut server = tokio::spawn(http::serve(listener, server, http_stopped));
@@ -198,7 +201,7 @@ pub async fn run(
         }
     });
     let inputs = Inputs { observations, done, charges };
-    let outputs = Outputs { publish, way, decide, journal };
+    let outputs = Outputs { publish, way, show, decide, journal };
     let mut main_loop = tokio::spawn(run_loop(engine, clock, inputs, outputs));
 
     let result = tokio::select! {
@@ -256,6 +259,7 @@ struct Inputs {
 struct Outputs {
     publish: watch::Sender<Arc<View>>,
     way: Way,
+    show: watch::Sender<notify::Shown>,
     decide: mpsc::UnboundedSender<archive::Decided>,
     journal: Box<dyn Journal>,
 }
@@ -349,6 +353,9 @@ async fn run_loop(
         }
         if let Some(now) = clock.now() {
             outputs.tell(&mut engine, now);
+            if let Some(shown) = engine.mirror(now) {
+                outputs.show.send_replace(Some(shown));
+            }
         }
         outputs.publish.send_replace(Arc::new(engine.view()));
     }

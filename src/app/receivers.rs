@@ -9,7 +9,7 @@ use crate::kube_events::Events;
 use crate::lease::{self, Leadership};
 use crate::message::Notification;
 use crate::metrics::Own;
-use crate::notify::{self, Done, Notifier, Receipt, Senders, Verdict};
+use crate::notify::{self, Done, Mirrors, Notifier, Receipt, Senders, Verdict};
 use crate::plan::Time;
 use crate::watch::Clock;
 use crate::watch::cluster::connect;
@@ -54,6 +54,16 @@ pub fn receivers(config: &Config) -> Result<Vec<(Receiver, ReceiverConfig)>, Err
         return Err(errors);
     }
     Ok(all.iter().map(|(name, receiver)| (name.into(), receiver.clone())).collect())
+}
+
+/// Those who are told, and those who are shown what fires.
+///
+/// # Errors
+/// All that is wrong with the files that they name; if TLS cannot be set up.
+pub(super) fn ready(config: &Config, events: Option<Events>, own: &Arc<Own>) -> anyhow::Result<(Senders, Mirrors)> {
+    let (mirrors, receivers): (Vec<_>, Vec<_>) = receivers(config)?.into_iter().partition(|(_, config)| config.is_mirror());
+    let senders = Senders::new(receivers, events, config.notify.dead_letter_events)?;
+    Ok((senders, Mirrors::new(&mirrors, own, Clock::wall)?))
 }
 
 /// What makes Events of the source cluster, where that is the source.

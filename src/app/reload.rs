@@ -4,11 +4,11 @@
 //! somewhere.
 
 use super::office::Charge;
-use super::receivers::receivers;
+use super::receivers::ready;
 use crate::config::Config;
 use crate::kube_events::Events;
 use crate::metrics::Own;
-use crate::notify::Senders;
+use crate::notify::{Mirrors, Senders};
 use crate::watch::Clock;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,27 +29,26 @@ pub struct Reload {
     pub hangup: Signal,
 }
 
-/// Takes new configurations to those who follow them.
+/// Those who follow a new configuration.
+pub(super) struct Followers {
+    pub(super) senders: mpsc::UnboundedSender<Senders>,
+    pub(super) mirrors: mpsc::UnboundedSender<Mirrors>,
+    pub(super) charge: mpsc::UnboundedSender<Charge>,
+}
+
+/// Takes new configurations to them.
 pub(super) struct Reloader {
     reload: Reload,
     current: Config,
     own: Arc<Own>,
-    senders: mpsc::UnboundedSender<Senders>,
-    charge: mpsc::UnboundedSender<Charge>,
     events: Option<Events>,
+    followers: Followers,
 }
 
 impl Reloader {
-    pub(super) fn new(
-        reload: Reload,
-        current: Config,
-        own: Arc<Own>,
-        senders: mpsc::UnboundedSender<Senders>,
-        charge: mpsc::UnboundedSender<Charge>,
-        events: Option<Events>,
-    ) -> Self {
+    pub(super) fn new(reload: Reload, current: Config, own: Arc<Own>, events: Option<Events>, followers: Followers) -> Self {
         own.set_config_reload(true, Clock::wall());
-        Self { reload, current, own, senders, charge, events }
+        Self { reload, current, own, events, followers }
     }
 
     /// Until the loop is gone.
@@ -66,7 +65,7 @@ impl Reloader {
                     }
                     seen = text;
                 }
-                () = self.charge.closed() => return,
+                () = self.followers.charge.closed() => return,
             }
             match self.read() {
                 Ok(()) => tracing::info!("the configuration was read anew"),
@@ -92,12 +91,12 @@ impl Reloader {
         if !fixed.is_empty() {
             return Err(format!("these keys take effect at a start only: {}", fixed.join(", ")));
         }
-        let receivers = receivers(&config).map_err(|errors| errors.to_string())?;
-        let senders = Senders::new(receivers, self.events.clone(), config.notify.dead_letter_events)
-            .map_err(|error| format!("{error:#}"))?;
+        let ready = ready(&config, self.events.clone(), &self.own);
+        let (senders, mirrors) = ready.map_err(|error| format!("{error:#}"))?;
         // Those who send come first: the loop may have something for a new receiver at once.
-        let _ = self.senders.send(senders);
-        let _ = self.charge.send(Charge::Configure(Box::new(config.clone())));
+        let _ = self.followers.senders.send(senders);
+        let _ = self.followers.mirrors.send(mirrors);
+        let _ = self.followers.charge.send(Charge::Configure(Box::new(config.clone())));
         self.current = config;
         Ok(())
     }

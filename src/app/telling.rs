@@ -3,15 +3,16 @@
 //! Owned by `engine`, which has the objects and the alerts. It acts only in a term of office: another replica may hold the
 //! lease, and then nothing is due here and nothing is saved. No IO.
 
+use super::mirroring::Mirroring;
 use crate::alert::{Alerts, Scope};
 use crate::config::Config;
 use crate::dispatch::{Began, CampaignReport, DeadLetter, Dispatch, Line, Outcome, Receiver, Routing, Send, Told, Topic};
 use crate::ledger::{Account, Recovered};
-use crate::message::{Message, Notification};
+use crate::message::{Message, Notice, Notification};
 use crate::metrics::Own;
 use crate::plan::{Text, Time};
 use crate::store::Store;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,7 @@ struct Office {
 pub(super) struct Telling {
     dispatch: Dispatch,
     routing: Routing,
+    mirroring: Mirroring,
     messages: crate::message::Settings,
     office: Option<Office>,
     /// Whether the account has changed since it was last saved, and when that was.
@@ -65,6 +67,7 @@ impl Telling {
         let routing = config.notify.routing(&config.alerts, &config.kubernetes);
         let mut telling = Self {
             dispatch: Dispatch::new(routing.clone(), Told::default()),
+            mirroring: Mirroring::new(routing.mirrors.clone()),
             routing,
             messages: config.message.settings(&config.general.cluster),
             office: None,
@@ -103,6 +106,7 @@ impl Telling {
     pub(super) fn configure(&mut self, config: &Config, known: Known<'_>, now: Option<Time>) -> Option<Began> {
         self.routing = config.notify.routing(&config.alerts, &config.kubernetes);
         self.messages = config.message.settings(&config.general.cluster);
+        self.mirroring = Mirroring::new(self.routing.mirrors.clone());
         for receiver in &self.routing.receivers {
             self.own.start_notifications(receiver);
         }
@@ -122,6 +126,7 @@ impl Telling {
 
     /// Begins the term anew with nothing told: a recording starts again.
     pub(super) fn restart(&mut self) {
+        self.mirroring.changed();
         if let Some(Office { term, .. }) = self.office {
             self.take_office(term, Recovered::default());
         }
@@ -142,13 +147,14 @@ impl Telling {
 
     /// Something has changed: an alert, or only what a route or a mute looks at.
     pub(super) fn changed(&mut self, is_alert: bool) {
+        self.mirroring.changed();
         self.is_news = true;
         self.to_save |= is_alert;
     }
 
     /// When something may be due though nothing changes.
     pub(super) fn next_deadline(&self) -> Option<Time> {
-        self.due_again.filter(|_| self.is_telling())
+        self.due_again.filter(|_| self.is_telling()).into_iter().chain(self.mirroring.next_deadline()).min()
     }
 
     /// What is due to be told now.
@@ -166,6 +172,11 @@ impl Telling {
         let reports = due.reports.into_iter().map(|report| self.word_report(report, known, now));
         let term = self.office.as_ref().map_or(0, |office| office.term);
         sends.chain(reports).map(|notification| Notification { term, ..notification }).collect()
+    }
+
+    /// What the mirrors are to be shown from now on, if it may be something else.
+    pub(super) fn mirror(&mut self, known: Known<'_>, now: Time) -> Option<Arc<BTreeMap<Receiver, Arc<[Notice]>>>> {
+        self.mirroring.look(known, &self.messages, now)
     }
 
     /// The account and its heartbeat, if there is something to save: a change, or a heartbeat that is due. `seen` is up to when

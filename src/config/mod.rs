@@ -36,8 +36,10 @@ pub use log::{LogConfig, LogFormat, LogLevel};
 pub use message::MessageConfig;
 pub use metrics::MetricsConfig;
 pub use notify::NotifyConfig;
-pub use receivers::{ClientConfig, Credential, Form, PagerDutyConfig, Place, Rate, ReceiverConfig, Receivers, Region};
-pub use receivers::{KubernetesEventsConfig, SlackConfig, SlackWay, WebhookConfig};
+pub use receivers::{
+    AlertmanagerConfig, ClientConfig, Credential, Form, PagerDutyConfig, Place, Rate, ReceiverConfig, Receivers, Region,
+};
+pub use receivers::{KubernetesEventsConfig, Server, SlackConfig, SlackWay, WebhookConfig};
 pub use replay::ReplayConfig;
 pub use routes::{RouteConfig, Routes, Times};
 pub(crate) use section::suggest;

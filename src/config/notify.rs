@@ -7,8 +7,11 @@ use super::setting::Count0;
 use super::source::Source;
 use super::{AlertsConfig, KubernetesConfig};
 use crate::alert::RULES;
-use crate::dispatch::{LABELS, Matcher, OF_THE_PLAN, Pace, Route, Routing, Schedule, Selection, Storm, Timing, unreachable};
+use crate::dispatch::{
+    LABELS, Matcher, Mirrors, OF_THE_PLAN, Pace, Route, Routing, Schedule, Selection, Storm, Timing, unreachable,
+};
 use crate::plan::Text;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 section! {
@@ -18,9 +21,11 @@ section! {
         /// or a bot (token, channel), which edits its message as the conversation grows. pagerduty: an incident for each
         /// conversation (routing_key; region: us or eu). webhook: Alertmanager's payload (version 4) is posted to url, with
         /// bearer_token, headers and a signature by hmac_secret, if they are given. kubernetes_events: an Event on the plan or
-        /// provider of each alert; it needs the source cluster. Each secret NAME may be in the file NAME_file instead, which is
-        /// read anew for each message. All of them but log take timeout (5s at most) and rate_limit (as 1/1s, or none), and those
-        /// that speak HTTP to a service ca_file and proxy.
+        /// provider of each alert; it needs the source cluster. alertmanager: what fires is posted to each of urls, by every
+        /// replica and again every resend_interval, with bearer_token and headers; grouping, repeating and silencing are
+        /// Alertmanager's. Each secret NAME may be in the file NAME_file instead, which is read anew for each message. All of
+        /// them but log take timeout (5s at most), all but that and alertmanager rate_limit (as 1/1s, or none), and those that
+        /// speak HTTP to a service ca_file and proxy.
         receivers: Receivers = "{log: {type: log}}",
         /// Who is told of what: the first route counts of which all matchers match, in Alertmanager's syntax, such as
         /// {matchers: [severity="critical", namespace=~"prod-.*"], receivers: [log], group_wait: 0s}. An alert that no route
@@ -63,12 +68,13 @@ impl NotifyConfig {
             let selection = Selection { matchers: Vec::new(), receivers: receivers.clone() };
             routes.push(Route { selection, timing: self.timing() });
         }
+        let mirrors = self.split_off_mirrors(&mut routes);
         let settings = alerts.settings();
         let rules = RULES.iter().filter(|rule| settings.is_on(rule));
         let rules = rules.map(|rule| (rule.name.into(), settings.severity(rule))).collect();
         let namespaces = kubernetes.namespaces.iter().map(Into::into).collect();
         Routing {
-            receivers: receivers.into_iter().collect(),
+            receivers: receivers.into_iter().filter(|name| !mirrors.receivers.contains(name)).collect(),
             routes,
             storm: Storm { threads: self.storm_threads.0, window: self.storm_window },
             tell_baseline: self.tell_baseline,
@@ -79,7 +85,21 @@ impl NotifyConfig {
                 receivers: self.campaign_receivers.iter().map(Into::into).collect(),
                 times: self.campaign_times.0.clone(),
             },
+            mirrors,
         }
+    }
+
+    /// Takes the mirrors out of the routes: each route stays where it is, and takes what it took.
+    fn split_off_mirrors(&self, routes: &mut [Route]) -> Mirrors {
+        let mirrors = self.receivers.0.iter().filter(|(_, receiver)| receiver.is_mirror());
+        let mirrors: BTreeSet<Text> = mirrors.map(|(name, _)| name.into()).collect();
+        let split_off = |route: &mut Route| {
+            let Selection { matchers, receivers } = &mut route.selection;
+            let (own, others) = std::mem::take(receivers).into_iter().partition(|name| mirrors.contains(name));
+            *receivers = others;
+            Selection { matchers: matchers.clone(), receivers: own }
+        };
+        Mirrors { routes: routes.iter_mut().map(split_off).collect(), receivers: mirrors }
     }
 
     fn timing(&self) -> Timing {
@@ -109,6 +129,11 @@ impl NotifyConfig {
         for name in self.campaign_receivers.iter().filter(|name| !receivers.contains(&name.as_str())) {
             let meant = suggest(name, &receivers);
             errors.push("notify.campaign_receivers", format!("there is no receiver {name:?}; {meant}"));
+        }
+        let is_mirror = |name: &&String| self.receivers.0.get(*name).is_some_and(ReceiverConfig::is_mirror);
+        for name in self.campaign_receivers.iter().filter(is_mirror) {
+            let message = format!("{name:?} is an alertmanager: it is shown what fires, and takes no reports");
+            errors.push("notify.campaign_receivers", message);
         }
         let routes: Vec<Selection> = self.routes.0.iter().map(|route| route.with(self.timing()).selection).collect();
         for (at, route) in routes.iter().enumerate() {

@@ -4,7 +4,7 @@
 //! with `conversation`, the state machine of one receiver and one topic; `due` runs all of them and opens new ones, `begin`
 //! takes stock at the start. `thread` says which alerts are one conversation, `route` with `matcher` and `labels` who is told,
 //! `scene` how things stand now, `pace` how fast a receiver takes it, `campaign` when a report is due,
-//! `overview` how the conversations stand.
+//! `overview` how the conversations stand. `mirror` is apart from all that: what fires, for who is shown it as it stands.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -15,6 +15,7 @@ mod conversation;
 mod due;
 mod labels;
 mod matcher;
+mod mirror;
 mod overview;
 mod pace;
 mod reach;
@@ -29,6 +30,7 @@ pub use conversation::{Conversation, Intent, Outcome, Receiver};
 pub use due::{Dispatch, Due, Settled, Told};
 pub use labels::{LABELS, Labels, OF_THE_PLAN};
 pub use matcher::{Matcher, Operator};
+pub use mirror::{Mirrored, Mirrors};
 pub use overview::{DeadLetter, Line, Pending, Stage};
 pub use pace::Pace;
 pub use reach::unreachable;

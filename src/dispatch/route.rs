@@ -6,6 +6,7 @@
 use super::campaign::Schedule;
 use super::labels::Labels;
 use super::matcher::Matcher;
+use super::mirror::Mirrors;
 use super::pace::Pace;
 use crate::alert::Severity;
 use crate::plan::Text;
@@ -35,7 +36,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    fn matches(&self, labels: &Labels<'_>) -> bool {
+    pub(super) fn matches(&self, labels: &Labels<'_>) -> bool {
         self.matchers.iter().all(|matcher| matcher.passes(labels.get(matcher.label())))
     }
 }
@@ -61,7 +62,7 @@ pub struct Storm {
 /// The whole of what the configuration says about who is told of what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routing {
-    /// Every receiver that there is.
+    /// Every receiver that conversations are held with: all but the mirrors, which no route here names either.
     pub receivers: BTreeSet<Text>,
     /// The routes, in order.
     pub routes: Vec<Route>,
@@ -77,6 +78,8 @@ pub struct Routing {
     pub campaign: Schedule,
     /// How fast a receiver takes messages, where there is a limit.
     pub paces: BTreeMap<Text, Pace>,
+    /// Receivers that are shown what fires.
+    pub mirrors: Mirrors,
 }
 
 impl Routing {

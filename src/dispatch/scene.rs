@@ -158,7 +158,7 @@ fn cause<'a>(alert: &Alert, alerts: &'a Alerts) -> Option<&'a Alert> {
 
 /// What the annotation `mtv-sentinel.io/mute` of a plan says: `true` mutes it, an instant (RFC 3339) mutes it until then.
 /// Anything else does not: a message too many is better than one that was swallowed by a slip.
-fn muted(plan: Option<&PlanState>, now: Time) -> Hush {
+pub(super) fn muted(plan: Option<&PlanState>, now: Time) -> Hush {
     match plan.and_then(|state| state.plan.annotation("mute")) {
         Some("true") => Hush::Muted(None),
         Some(text) => Time::parse(text).filter(|until| *until > now).map_or(Hush::No, |until| Hush::Muted(Some(until))),

@@ -2,7 +2,7 @@
 //!
 //! Made from a [`Send`] and what is known of its plan or provider now, for the one who delivers it and for `preview`. Pure:
 //! it takes `now`. `fields` gathers what a message holds, `campaign` what a report says, `text` writes the built-in title and text, `template` the user's own,
-//! `link` what leads on, `plain` makes texts of others fit to be shown, `samples` has an example of everything. A text is plain:
+//! `link` what leads on, `notice` an alert by itself for who is shown it all the time, `plain` makes texts of others fit to be shown, `samples` has an example of everything. A text is plain:
 //! what a receiver has to escape is its own business, and so is splitting what is too long for it.
 
 #![warn(clippy::wildcard_enum_match_arm)]
@@ -10,12 +10,14 @@
 mod campaign;
 mod fields;
 mod link;
+mod notice;
 mod plain;
 mod samples;
 mod template;
 mod text;
 
 pub use link::{BaseUrl, LinkTemplate};
+pub use notice::Notice;
 pub use samples::{Sample, sample, sample_on, samples};
 pub use template::Template;
 
@@ -224,7 +226,7 @@ pub struct CommandLine {
 }
 
 /// A link.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Link {
     /// What it leads to.
     pub text: String,

@@ -247,21 +247,27 @@ impl Own {
 
     /// The notifications of a receiver are there from the start.
     pub fn start_notifications(&self, receiver: &str) {
-        let labels = [("receiver", receiver.to_owned())];
-        let with = |name, value: &str| [("receiver", receiver.to_owned()), (name, value.to_owned())];
-        let _ = self.retries.get_or_create_owned(&labels);
-        let _ = self.delivery_duration.0.get_or_create_owned(&labels);
-        let _ = self.notification_delay.0.get_or_create_owned(&labels);
-        for outcome in ["delivered", "failed", "unknown", "refused"] {
-            let _ = self.deliveries.get_or_create_owned(&with("outcome", outcome));
-        }
+        self.start_deliveries(receiver);
+        let _ = self.notification_delay.0.get_or_create_owned(&[("receiver", receiver.to_owned())]);
         for reason in ["abandoned", "refused"] {
-            let _ = self.dead_letters.get_or_create_owned(&with("reason", reason));
+            let labels = [("receiver", receiver.to_owned()), ("reason", reason.to_owned())];
+            let _ = self.dead_letters.get_or_create_owned(&labels);
         }
         for rule in crate::alert::RULES {
             for turn in crate::dispatch::Turn::ALL {
                 let _ = self.notifications.get_or_create_owned(&notification(receiver, rule.name, turn.as_str()));
             }
+        }
+    }
+
+    /// So are the attempts to deliver something to it.
+    pub fn start_deliveries(&self, receiver: &str) {
+        let labels = [("receiver", receiver.to_owned())];
+        let _ = self.retries.get_or_create_owned(&labels);
+        let _ = self.delivery_duration.0.get_or_create_owned(&labels);
+        for outcome in ["delivered", "failed", "unknown", "refused"] {
+            let labels = [("receiver", receiver.to_owned()), ("outcome", outcome.to_owned())];
+            let _ = self.deliveries.get_or_create_owned(&labels);
         }
     }
 

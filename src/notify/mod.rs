@@ -1,16 +1,20 @@
-//! Tells people: carries out what `dispatch` says is due, one file for each kind of receiver.
+//! Tells people: carries out what `dispatch` says is due, one file for each kind of receiver. `mirror` is apart from that: it
+//! shows Alertmanagers what fires.
 //!
 //! Run by `app`, fed by the loop, which never waits for it. It decides nothing about what is due, and never imports `http`, `watch`
 //! or `archive`. A reader begins with `work`, the task of one receiver; `senders` has one variant for each kind. `client` is the
-//! HTTP client, `secret` reads secrets, `backoff` is how long to wait after a failure, `digest` hashes, `dead_letters` says by
+//! HTTP client, `secret` reads secrets, `backoff` is how long to wait after a failure, `digest` hashes, `labels` are what Alertmanager knows an alert by, `dead_letters` says by
 //! Events what was refused for ever.
 
+pub mod alertmanager;
 mod backoff;
 mod client;
 mod dead_letters;
 mod digest;
 pub mod kubernetes_events;
+mod labels;
 mod log;
+mod mirror;
 pub mod pagerduty;
 mod secret;
 mod senders;
@@ -19,6 +23,7 @@ mod slack_payload;
 pub mod webhook;
 mod work;
 
+pub use mirror::{Mirrors, Shown};
 pub use senders::{Senders, check, longest};
 pub use slack_payload::payload as slack_payload;
 pub use work::Notifier;

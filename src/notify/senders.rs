@@ -3,7 +3,7 @@
 //! Made by `app` from the configuration, at the start and whenever that is read anew; used by `work`.
 
 use super::dead_letters::DeadLetters;
-use super::{Receipt, Verdict, client, kubernetes_events, log, pagerduty, secret, slack, webhook};
+use super::{Receipt, Verdict, alertmanager, client, kubernetes_events, log, pagerduty, secret, slack, webhook};
 use crate::config::ReceiverConfig;
 use crate::dispatch::Receiver;
 use crate::kube_events::Events;
@@ -19,6 +19,7 @@ const AT_ONCE: usize = 4;
 
 /// A kind of receiver, ready to send.
 pub(super) enum Sender {
+    Alertmanager(alertmanager::Sender),
     KubernetesEvents(kubernetes_events::Sender),
     Log,
     PagerDuty(pagerduty::Sender),
@@ -29,6 +30,7 @@ pub(super) enum Sender {
 impl Sender {
     fn new(config: ReceiverConfig, events: Option<Events>) -> Result<Self, String> {
         Ok(match config {
+            ReceiverConfig::Alertmanager(config) => Self::Alertmanager(alertmanager::Sender::new(config)?),
             ReceiverConfig::KubernetesEvents(_) => Self::KubernetesEvents(kubernetes_events::Sender::new(events)?),
             ReceiverConfig::Log => Self::Log,
             ReceiverConfig::PagerDuty(config) => Self::PagerDuty(pagerduty::Sender::new(config)?),
@@ -41,7 +43,7 @@ impl Sender {
     pub(super) fn at_once(&self) -> usize {
         match self {
             Self::Log | Self::Slack(_) => 1,
-            Self::KubernetesEvents(_) | Self::PagerDuty(_) | Self::Webhook(_) => AT_ONCE,
+            Self::Alertmanager(_) | Self::KubernetesEvents(_) | Self::PagerDuty(_) | Self::Webhook(_) => AT_ONCE,
         }
     }
 
@@ -56,6 +58,7 @@ impl Sender {
 
     async fn send(&self, notification: &Notification, now: Time) -> Receipt {
         let sent = match self {
+            Self::Alertmanager(alertmanager) => alertmanager.send(notification, now).await,
             Self::KubernetesEvents(events) => events.send(notification).await,
             Self::Log => {
                 log::send(notification);

@@ -3,8 +3,9 @@
 //! Source of the shape: Alertmanager's documentation of `webhook_config`. `payload` is pure; `send` posts it.
 
 use super::client::{self, Client, Post, Sent};
+use super::labels::labels;
 use super::{cut, digest, secret};
-use crate::alert::{Alert, Scope};
+use crate::alert::Alert;
 use crate::config::WebhookConfig;
 use crate::dispatch::{ThreadId, Topic, Turn};
 use crate::message::{Notification, REASON_MAX};
@@ -113,30 +114,6 @@ pub(super) fn key(notification: &Notification) -> String {
         Topic::Campaign(at) => format!("campaign/{}", at.unix()),
     };
     format!("mtv-sentinel/{topic}/{}", notification.episode)
-}
-
-fn labels(alert: &Alert, cluster: &str) -> Map<String, Value> {
-    let key = alert.scope.key();
-    let kind = match alert.scope {
-        Scope::Plan(_) => "plan",
-        Scope::Provider(_) => "provider",
-    };
-    let mut labels = Map::new();
-    let mut put = |name: &str, value: &str| {
-        if !value.is_empty() {
-            labels.insert(name.to_owned(), value.into());
-        }
-    };
-    put("alertname", alert.id.rule);
-    put("severity", alert.severity.as_str());
-    put("namespace", &key.namespace);
-    put(kind, &key.name);
-    put("vm", &alert.id.subject);
-    put("cluster", cluster);
-    if let Scope::Plan(_) = alert.scope {
-        put("attempt", &(alert.id.attempt + 1).to_string());
-    }
-    labels
 }
 
 /// Sixteen hexadecimal digits of the alert's identity.

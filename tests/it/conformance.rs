@@ -28,6 +28,13 @@ struct Kind {
 
 const KINDS: &[Kind] = &[
     Kind {
+        name: "alertmanager",
+        keys: "type: alertmanager, urls: ['BASE']",
+        secret: ("bearer_token_file", SECRET),
+        ok: "",
+        status_is_enough: true,
+    },
+    Kind {
         name: "webhook",
         keys: "type: webhook",
         secret: ("url_file", "BASE/hooks/s3cr3t0s3cr3t0s3cr3t0s3cr3t0s3cr"),

@@ -20,6 +20,7 @@ mod edges;
 mod exposition;
 mod ledger;
 mod message;
+mod mirror;
 mod phases;
 mod policy;
 mod progress;
@@ -33,6 +34,7 @@ mod web_format;
 mod timelines;
 
 // this process, with sockets, files and a real API server
+mod alertmanager;
 mod cluster;
 mod conformance;
 mod files;
@@ -40,6 +42,7 @@ mod http;
 mod keeper;
 mod kube_events;
 mod lease;
+mod real_alertmanager;
 mod scripted;
 mod simulated;
 mod stand_ins;

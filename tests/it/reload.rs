@@ -1,7 +1,7 @@
 //! The shipped program, told another configuration while it runs: all of it is taken, or nothing.
 
 use crate::cli::{Daemon, command};
-use crate::hook::{serve, status};
+use crate::hook::{listen, serve, status};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -101,6 +101,26 @@ fn what_is_right_is_taken_at_once_and_a_new_receiver_begins_with_its_baseline() 
     let page = program.get("/metrics");
     assert!(!page.contains("mtv_sentinel_alerts{rule=\"PlanFailed\""), "{page}");
     assert_eq!(posts.try_iter().count(), 0, "nobody is told who is no receiver any more");
+}
+
+#[test]
+fn an_alertmanager_that_is_added_is_shown_what_fires_and_one_that_is_removed_is_shown_nothing_more() {
+    let (address, posts) = listen(vec![status(200, "")], None);
+    let program = Program::start(&[plan("old", "Failed")], &config("", ""));
+    program.line("\"about\":\"baseline\"");
+    program
+        .configure(&config(&format!(", am: {{type: alertmanager, urls: ['http://{address}'], resend_interval: 1s}}"), ""));
+    program.hang_up();
+    for _ in 0..2 {
+        let (head, body) = posts.recv().unwrap();
+        assert!(head.starts_with("POST /api/v2/alerts "), "{head}");
+        assert_eq!((&body[0]["labels"]["alertname"], &body[0]["labels"]["plan"]), (&"PlanFailed".into(), &"old".into()));
+    }
+    program.configure(&config("", ""));
+    program.hang_up();
+    program.line("the configuration was read anew");
+    program.line("the configuration was read anew");
+    while posts.recv_timeout(std::time::Duration::from_millis(2500)).is_ok() {}
 }
 
 #[test]

@@ -177,7 +177,7 @@ fn what_is_wrong_with_routes_is_found_with_its_place_and_what_was_meant() {
         )
         .join("\n"),
         @r#"
-    notify.receivers: <secret> is not accepted (x: it has no type; y: there is no type "pigeon"; there are kubernetes_events, log, pagerduty, slack, webhook); it takes a map from names to receivers such as {type: log}, {type: slack, url_file: /path} or {type: webhook, url_file: /path} [x.yaml]
+    notify.receivers: <secret> is not accepted (x: it has no type; y: there is no type "pigeon"; there are alertmanager, kubernetes_events, log, pagerduty, slack, webhook); it takes a map from names to receivers such as {type: log}, {type: slack, url_file: /path} or {type: webhook, url_file: /path} [x.yaml]
     notify.routes: [{"matchers":["a"],"receivers":"log"},{"group_wait":"soon","mat… is not accepted ([0] matchers: after a one of = != =~ !~ is missing; [1] there is no such key as matcher; did you mean matchers?; [1] group_wait: expected number at 0; [2] matchers: "(" is no regular expression: unclosed group; [2] receivers is missing; [] tells nobody; [3] it has no keys); it takes a list of routes such as {matchers: [severity="critical"], receivers: [log]} [x.yaml]
     notify.storm_threads: "many" is not accepted; it takes a whole number from 0 to 1000000 [x.yaml]
     "#

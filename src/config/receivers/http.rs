@@ -26,17 +26,30 @@ pub struct ClientConfig {
 }
 
 impl ClientConfig {
+    /// Of one that is told things, this often if nothing else is said.
     pub(super) fn take(keys: &mut Keys<'_>, rate: Option<Rate>) -> Self {
+        Self { rate: keys.take("rate_limit").unwrap_or(rate), ..Self::take_without_rate(keys) }
+    }
+
+    /// Of one that has its own rhythm.
+    pub(super) fn take_without_rate(keys: &mut Keys<'_>) -> Self {
         Self {
             timeout: keys.take::<Timeout>("timeout").unwrap_or_default().0,
-            rate: keys.take("rate_limit").unwrap_or(rate),
+            rate: None,
             ca_file: keys.take::<Option<PathBuf>>("ca_file").flatten(),
             proxy: keys.secret("proxy", Form::Url),
         }
     }
 
     pub(super) fn show(&self, shown: Shown) -> Shown {
-        let shown = shown.key("timeout", &Timeout(self.timeout)).key("rate_limit", &self.rate);
+        self.show_way(shown.key("timeout", &Timeout(self.timeout)).key("rate_limit", &self.rate))
+    }
+
+    pub(super) fn show_without_rate(&self, shown: Shown) -> Shown {
+        self.show_way(shown.key("timeout", &Timeout(self.timeout)))
+    }
+
+    fn show_way(&self, shown: Shown) -> Shown {
         let shown = if self.ca_file.is_some() { shown.key("ca_file", &self.ca_file) } else { shown };
         shown.secret("proxy", self.proxy.as_ref())
     }

@@ -3,6 +3,7 @@
 //! Read by `config`, carried out by `notify`. `keys` takes the keys of one receiver, `http` has those of all that speak HTTP,
 //! `credential` says where a secret is kept, `rate` how often one may be told.
 
+mod alertmanager;
 mod credential;
 mod http;
 mod keys;
@@ -12,6 +13,7 @@ mod rate;
 mod slack;
 mod webhook;
 
+pub use alertmanager::{AlertmanagerConfig, Server};
 pub use credential::{Credential, Form, Place};
 pub use http::ClientConfig;
 pub use kubernetes_events::KubernetesEventsConfig;
@@ -28,11 +30,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The types that there are.
-const TYPES: &[&str] = &["kubernetes_events", "log", "pagerduty", "slack", "webhook"];
+const TYPES: &[&str] = &["alertmanager", "kubernetes_events", "log", "pagerduty", "slack", "webhook"];
 
 /// A receiver: where its notifications go and how.
 #[derive(Clone, Debug)]
 pub enum ReceiverConfig {
+    /// Alertmanagers, which are shown what fires.
+    Alertmanager(AlertmanagerConfig),
     /// Events of the source cluster.
     KubernetesEvents(KubernetesEventsConfig),
     /// A line of the log.
@@ -52,6 +56,7 @@ impl ReceiverConfig {
         let kind = dict.get("type").map(text).ok_or_else(|| one("it has no type"))?.map_err(|_| one("type takes a text"))?;
         let mut keys = Keys::of(dict);
         let receiver = match kind.as_str() {
+            "alertmanager" => AlertmanagerConfig::take(&mut keys).map(Self::Alertmanager),
             "kubernetes_events" => Some(Self::KubernetesEvents(KubernetesEventsConfig::take(&mut keys))),
             "log" => Some(Self::Log),
             "pagerduty" => PagerDutyConfig::take(&mut keys).map(Self::PagerDuty),
@@ -64,6 +69,7 @@ impl ReceiverConfig {
 
     fn show(&self) -> String {
         let (kind, keys) = match self {
+            Self::Alertmanager(alertmanager) => ("alertmanager", alertmanager.show()),
             Self::KubernetesEvents(events) => ("kubernetes_events", events.show()),
             Self::Log => ("log", Shown::default()),
             Self::PagerDuty(pagerduty) => ("pagerduty", pagerduty.show()),
@@ -76,10 +82,19 @@ impl ReceiverConfig {
     /// What those that speak HTTP have in common.
     pub fn client(&self) -> Option<&ClientConfig> {
         match self {
+            Self::Alertmanager(alertmanager) => Some(&alertmanager.client),
             Self::KubernetesEvents(_) | Self::Log => None,
             Self::PagerDuty(pagerduty) => Some(&pagerduty.client),
             Self::Slack(slack) => Some(&slack.client),
             Self::Webhook(webhook) => Some(&webhook.client),
+        }
+    }
+
+    /// Whether it is shown what fires, and no conversation is held with it.
+    pub fn is_mirror(&self) -> bool {
+        match self {
+            Self::Alertmanager(_) => true,
+            Self::KubernetesEvents(_) | Self::Log | Self::PagerDuty(_) | Self::Slack(_) | Self::Webhook(_) => false,
         }
     }
 
@@ -102,6 +117,9 @@ impl ReceiverConfig {
     /// Its secrets, by key.
     pub fn credentials(&self) -> Vec<(&'static str, &Credential)> {
         match self {
+            Self::Alertmanager(alertmanager) => {
+                alertmanager.bearer_token.iter().map(|token| ("bearer_token", token)).collect()
+            }
             Self::KubernetesEvents(_) | Self::Log => Vec::new(),
             Self::PagerDuty(pagerduty) => vec![("routing_key", &pagerduty.routing_key)],
             Self::Slack(slack) => match &slack.way {

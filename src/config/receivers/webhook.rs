@@ -56,7 +56,7 @@ impl WebhookConfig {
 }
 
 #[derive(Default)]
-struct MoreHeaders(HeaderMap);
+pub(super) struct MoreHeaders(pub(super) HeaderMap);
 
 impl Setting for MoreHeaders {
     const ACCEPTS: &'static str = "a map from names to values of headers, each name once and none that is set anyway, such as \
