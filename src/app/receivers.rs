@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 pub(super) fn record(engine: &mut Engine, done: Done, now: Time) {
     let Done { receiver, topic, term, title, verdict, remote, pause } = done;
     if let Verdict::Refused(why) = &verdict {
-        engine.keep_dead_letter(DeadLetter { receiver: receiver.clone(), at: now, title, why: why.clone() });
+        engine.keep_dead_letter(DeadLetter { receiver: receiver.clone(), at: now, title, why: why.text.clone() });
     }
     let outcome = outcome(verdict, pause, now);
     engine.record(Answer { term, receiver: &receiver, topic: &topic, remote, outcome }, now);

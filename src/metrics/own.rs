@@ -144,7 +144,7 @@ own! {
         "When the configuration in use was read";
     notifications: Family<Labels<3>, Counter> = "mtv_sentinel_notifications", "counter", ["receiver", "rule", "turn"],
         "Notifications that were handed to a receiver";
-    deliveries: Family<Labels<2>, Counter> = "mtv_sentinel_deliveries", "counter", ["receiver", "outcome"],
+    deliveries: Family<Labels<3>, Counter> = "mtv_sentinel_deliveries", "counter", ["receiver", "outcome", "reason"],
         "Attempts to deliver a notification: delivered, failed (it did not arrive), unknown (it may have), refused (it never will)";
     retries: Family<Labels<1>, Counter> = "mtv_sentinel_delivery_retries", "counter", ["receiver"],
         "Attempts to deliver that followed one that failed or whose outcome is unknown";
@@ -175,6 +175,18 @@ own! {
         "The latest term of the lease that is known, whoever's it is: how often it was acquired; 0 where there is no lease";
     lease_renewals: Family<Labels<1>, Counter> = "mtv_sentinel_lease_renewals", "counter", ["outcome"],
         "Attempts to hold the lease: renewed (or acquired), conflict (somebody else wrote first), failed";
+}
+
+/// What an attempt to deliver leads to, and why.
+const DELIVERIES: &[(&str, &[&str])] = &[
+    ("delivered", &["ok"]),
+    ("failed", &["busy", "connection", "denied", "secret", "timeout"]),
+    ("unknown", &["answer", "connection", "server", "timeout"]),
+    ("refused", &["rejected"]),
+];
+
+fn delivery(receiver: &str, outcome: &str, reason: &str) -> Labels<3> {
+    [("receiver", receiver.to_owned()), ("outcome", outcome.to_owned()), ("reason", reason.to_owned())]
 }
 
 fn notification(receiver: &str, rule: &str, turn: &str) -> Labels<3> {
@@ -265,9 +277,10 @@ impl Own {
         let labels = [("receiver", receiver.to_owned())];
         let _ = self.retries.get_or_create_owned(&labels);
         let _ = self.delivery_duration.0.get_or_create_owned(&labels);
-        for outcome in ["delivered", "failed", "unknown", "refused"] {
-            let labels = [("receiver", receiver.to_owned()), ("outcome", outcome.to_owned())];
-            let _ = self.deliveries.get_or_create_owned(&labels);
+        for (outcome, reasons) in DELIVERIES {
+            for reason in *reasons {
+                let _ = self.deliveries.get_or_create_owned(&delivery(receiver, outcome, reason));
+            }
         }
     }
 
@@ -388,9 +401,8 @@ impl Own {
     }
 
     /// An attempt to deliver ended.
-    pub fn count_delivery(&self, receiver: &str, outcome: &'static str) {
-        let labels = [("receiver", receiver.to_owned()), ("outcome", outcome.to_owned())];
-        self.deliveries.get_or_create_owned(&labels).inc();
+    pub fn count_delivery(&self, receiver: &str, outcome: &'static str, reason: &'static str) {
+        self.deliveries.get_or_create_owned(&delivery(receiver, outcome, reason)).inc();
     }
 
     /// An attempt to deliver took so long; it may have followed one that did not succeed.

@@ -5,7 +5,7 @@
 
 use super::backoff::LONGEST;
 use super::secret::{self, hide};
-use super::{Receipt, Verdict};
+use super::{Reason, Receipt, Verdict, Why};
 use crate::config::ClientConfig;
 use crate::plan::Time;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
@@ -99,17 +99,18 @@ impl Client {
         let Post { url, headers, body, until, secrets } = post;
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(Verdict::NotSent(None, "there was no time left for it".to_owned()));
+            return Err(Verdict::NotSent(None, Why::new(Reason::Timeout, "there was no time left for it")));
         }
         let json = HeaderValue::from_static("application/json; charset=utf-8");
         let request = self.http.post(url).headers(headers).header(CONTENT_TYPE, json).timeout(left).body(body);
         match request.send().await {
             Ok(response) => Ok(Answer::of(response, secrets, now).await),
             Err(error) => {
-                let (is_connect, is_builder) = (error.is_connect(), error.is_builder());
+                let (is_connect, is_builder, is_timeout) = (error.is_connect(), error.is_builder(), error.is_timeout());
                 let said = hide(&causes(&error.without_url()), secrets);
                 // If there was a connection the body went out, or may have.
-                Err(if is_connect || is_builder { Verdict::NotSent(None, said) } else { Verdict::Unknown(said) })
+                let why = Why::new(if is_timeout { Reason::Timeout } else { Reason::Connection }, said);
+                Err(if is_connect || is_builder { Verdict::NotSent(None, why) } else { Verdict::Unknown(why) })
             }
         }
     }
@@ -138,26 +139,27 @@ impl Answer {
     /// the proxy, which a person can mend meanwhile: these are tried again, but rarely. Other 5xx leave open whether it was
     /// done, and the rest says that this message will never be taken.
     pub(super) fn verdict(&self) -> Verdict {
-        let said = self.said.clone();
+        let why = |reason| Why::new(reason, self.said.clone());
         match self.status.as_u16() {
             200..=299 => Verdict::Delivered,
-            408 | 429 | 503 => Verdict::NotSent(self.wait, said),
+            408 | 429 | 503 => Verdict::NotSent(self.wait, why(Reason::Busy)),
             300..=399 | 401 | 403 | 404 | 407 | 410 => self.to_be_mended(),
-            500..=599 => Verdict::Unknown(said),
-            _ => Verdict::Refused(said),
+            500..=599 => Verdict::Unknown(why(Reason::Server)),
+            _ => Verdict::Refused(why(Reason::Rejected)),
         }
     }
 
     /// Nothing was done, and nothing will be until somebody has mended something: the longest pause.
     pub(super) fn to_be_mended(&self) -> Verdict {
-        Verdict::NotSent(Some(LONGEST.max(self.wait.unwrap_or_default())), self.said.clone())
+        let why = Why::new(Reason::Denied, self.said.clone());
+        Verdict::NotSent(Some(LONGEST.max(self.wait.unwrap_or_default())), why)
     }
 }
 
 /// `Authorization: Bearer` with a token.
 pub(super) fn bearer(token: &SecretString) -> Result<HeaderValue, Verdict> {
     let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
-        .map_err(|_| Verdict::NotSent(None, "its token cannot stand in a header".to_owned()))?;
+        .map_err(|_| Verdict::NotSent(None, Why::new(Reason::Secret, "its token cannot stand in a header")))?;
     value.set_sensitive(true);
     Ok(value)
 }

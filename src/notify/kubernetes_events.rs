@@ -2,10 +2,10 @@
 //!
 //! `events` says which ones and `judge` what became of them all; both are pure. `send` has them made by `kube_events`.
 
-use super::Verdict;
 use super::backoff::LONGEST;
 use super::client::Sent;
 use super::client::longest_wait;
+use super::{Reason, Verdict, Why};
 use crate::alert::{Alert, RULES, Severity};
 use crate::dispatch::{Topic, Turn};
 use crate::kube_events::{Event, Events, Failure, Regarding};
@@ -74,10 +74,12 @@ pub fn judge(made: Vec<Result<(), Failure>>) -> Verdict {
     let (mut later, mut never) = (None, None);
     for failure in made.into_iter().filter_map(Result::err) {
         match failure {
-            Failure::Never(why) => never = never.or(Some(why)),
-            Failure::Later(wait, why) => later = later.or(Some((wait.map(longest_wait), why))),
-            Failure::Denied(why) => later = later.or(Some((Some(LONGEST), why))),
-            Failure::Unknown(why) => later = later.or(Some((None, why))),
+            Failure::Never(why) => never = never.or(Some(Why::new(Reason::Rejected, why))),
+            Failure::Later(wait, why) => {
+                later = later.or(Some((wait.map(longest_wait), Why::new(Reason::Busy, why))));
+            }
+            Failure::Denied(why) => later = later.or(Some((Some(LONGEST), Why::new(Reason::Denied, why)))),
+            Failure::Unknown(why) => later = later.or(Some((None, Why::new(Reason::Server, why)))),
         }
     }
     match (later, never) {

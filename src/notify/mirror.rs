@@ -138,7 +138,7 @@ impl Keeper {
             let body = format!("[{}]", batch.iter().map(|news| news.body.as_str()).collect::<Vec<_>>().join(","));
             let begun = Instant::now();
             let verdict = self.sender.post(&self.server, body, now).await;
-            self.own.count_delivery(&self.receiver, verdict.as_str());
+            self.own.count_delivery(&self.receiver, verdict.as_str(), verdict.reason());
             self.own.observe_delivery(&self.receiver, begun.elapsed(), self.trouble.is_some());
             account.take(batch, &verdict);
             let pause = match &verdict {
@@ -189,7 +189,7 @@ fn is_news(trouble: &mut Option<Trouble>, verdict: &Verdict, is_all: bool) -> bo
         Verdict::Delivered if !is_all && matches!(trouble, Some(Trouble::Refused(_))) => return false,
         Verdict::Delivered => None,
         Verdict::NotSent(..) | Verdict::Unknown(_) => Some(Trouble::Down),
-        Verdict::Refused(why) => Some(Trouble::Refused(why.clone())),
+        Verdict::Refused(why) => Some(Trouble::Refused(why.text.clone())),
     };
     let is_news = *trouble != now;
     *trouble = now;
@@ -293,17 +293,18 @@ fn batches(news: Vec<News>) -> Vec<Vec<News>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Reason, Why};
     use super::*;
 
     #[test]
     fn a_trouble_is_news_when_it_begins_changes_or_ends_and_not_each_minute() {
         let mut trouble = None;
-        let refused = |why: &str| Verdict::Refused(why.to_owned());
-        let down = || Verdict::NotSent(None, "refused".to_owned());
+        let refused = |why: &str| Verdict::Refused(Why::new(Reason::Rejected, why));
+        let down = || Verdict::NotSent(None, Why::new(Reason::Connection, "refused"));
         for (verdict, is_all, expected) in [
             (Verdict::Delivered, true, false),
             (down(), false, true),
-            (Verdict::Unknown("no answer".to_owned()), true, false),
+            (Verdict::Unknown(Why::new(Reason::Timeout, "no answer")), true, false),
             (Verdict::Delivered, false, true),
             (refused("400"), true, true),
             (refused("400"), true, false),

@@ -38,11 +38,55 @@ pub enum Verdict {
     /// It arrived.
     Delivered,
     /// It did not arrive, for certain; how long the receiver wants to be left alone, if it says so, and why.
-    NotSent(Option<Duration>, String),
+    NotSent(Option<Duration>, Why),
     /// It may have arrived.
-    Unknown(String),
+    Unknown(Why),
     /// It did not arrive and never will.
-    Refused(String),
+    Refused(Why),
+}
+
+closed_enum! {
+    /// Why something did not arrive, or may not have: the word for a label.
+    pub enum Reason {
+        /// There was no connection, or it broke.
+        Connection = "connection",
+        /// It took too long.
+        Timeout = "timeout",
+        /// The receiver asks for patience.
+        Busy = "busy",
+        /// The URL, the token, the channel or a right is wrong: somebody has to mend it.
+        Denied = "denied",
+        /// A secret cannot be read, or is none.
+        Secret = "secret",
+        /// The receiver has a trouble of its own.
+        Server = "server",
+        /// The answer is none that this receiver gives.
+        Answer = "answer",
+        /// This very message will never be taken.
+        Rejected = "rejected",
+    }
+}
+
+/// Why something did not arrive, or may not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why {
+    /// The word for a label.
+    pub reason: Reason,
+    /// For people; without secrets.
+    pub text: String,
+}
+
+impl Why {
+    /// For this reason, in these words.
+    pub fn new(reason: Reason, text: impl Into<String>) -> Self {
+        Self { reason, text: text.into() }
+    }
+}
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 impl Verdict {
@@ -53,6 +97,14 @@ impl Verdict {
             Self::NotSent(..) => "failed",
             Self::Unknown(_) => "unknown",
             Self::Refused(_) => "refused",
+        }
+    }
+
+    /// The reason for labels.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Delivered => "ok",
+            Self::NotSent(_, why) | Self::Unknown(why) | Self::Refused(why) => why.reason.as_str(),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! the trigger, and is dropped without a word where nothing is open. `event` is pure; `send` posts it.
 
 use super::client::{Client, Post, Sent};
-use super::{Receipt, Verdict, cut, digest, secret, title, webhook};
+use super::{Reason, Receipt, Verdict, Why, cut, digest, secret, title, webhook};
 use crate::alert::Severity;
 use crate::config::PagerDutyConfig;
 use crate::dispatch::{Topic, Turn};
@@ -73,7 +73,7 @@ impl Sender {
         let other = is_fingerprint(&notification.remote) && notification.remote != fingerprint.as_str();
         if other && kind == Kind::Resolve {
             let why = "the incident was opened with another routing key, and this one cannot resolve it: resolve it by hand";
-            return Err(Verdict::Refused(why.to_owned()));
+            return Err(Verdict::Refused(Why::new(Reason::Rejected, why)));
         }
         let url = match kind {
             Kind::Trigger | Kind::Resolve => self.config.url.clone(),

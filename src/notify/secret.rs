@@ -2,7 +2,7 @@
 //!
 //! Used by the receivers and when the program starts. An error names the file and never what is in it.
 
-use super::Verdict;
+use super::{Reason, Verdict, Why};
 use crate::config::{Credential, Form, Place};
 use secrecy::{ExposeSecret, SecretString};
 use std::path::Path;
@@ -23,7 +23,7 @@ pub(super) async fn read(credential: &Credential, until: Instant) -> Result<Secr
             Err(_) => format!("{}: it takes too long to read", path.display()),
         },
     };
-    Err(Verdict::NotSent(None, why))
+    Err(Verdict::NotSent(None, Why::new(Reason::Secret, why)))
 }
 
 /// The same for one that may be there or not.

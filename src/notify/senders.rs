@@ -3,7 +3,9 @@
 //! Made by `app` from the configuration, at the start and whenever that is read anew; used by `work`.
 
 use super::dead_letters::DeadLetters;
-use super::{Receipt, Verdict, alertmanager, client, kubernetes_events, log, pagerduty, secret, slack, webhook};
+use super::{
+    Reason, Receipt, Verdict, Why, alertmanager, client, kubernetes_events, log, pagerduty, secret, slack, webhook,
+};
 use crate::config::ReceiverConfig;
 use crate::dispatch::Receiver;
 use crate::kube_events::Events;
@@ -52,7 +54,9 @@ impl Sender {
         let left = permit.left().max(Duration::from_millis(1));
         match tokio::time::timeout(left, self.send(notification, now)).await {
             Ok(receipt) => receipt,
-            Err(_) => Verdict::Unknown(format!("no answer within {:?}", permit.deadline())).into(),
+            Err(_) => {
+                Verdict::Unknown(Why::new(Reason::Timeout, format!("no answer within {:?}", permit.deadline()))).into()
+            }
         }
     }
 

@@ -6,7 +6,7 @@
 
 use super::client::{self, Answer, Client, Post, Sent};
 use super::slack_payload::payload;
-use super::{Receipt, Verdict, secret};
+use super::{Reason, Receipt, Verdict, Why, secret};
 use crate::config::{SlackConfig, SlackWay};
 use crate::dispatch::Turn;
 use crate::message::Notification;
@@ -175,7 +175,9 @@ impl Bot<'_> {
 fn judge_webhook(answer: &Answer) -> Verdict {
     let is_ok = answer.body.trim() == "ok" || serde_json::from_str::<Said>(&answer.body).is_ok_and(|said| said.ok);
     match answer.verdict() {
-        Verdict::Delivered if !is_ok => Verdict::Unknown(format!("it did not answer ok: {}", answer.said)),
+        Verdict::Delivered if !is_ok => {
+            Verdict::Unknown(Why::new(Reason::Answer, format!("it did not answer ok: {}", answer.said)))
+        }
         verdict => verdict,
     }
 }
@@ -187,7 +189,8 @@ fn judge(answer: &Answer) -> Result<Option<Text>, Failure> {
         verdict => return Err(Failure::Ends(verdict)),
     }
     let Ok(said) = serde_json::from_str::<Said>(&answer.body) else {
-        return Err(Failure::Ends(Verdict::Unknown(format!("that is no answer of Slack's: {}", answer.said))));
+        let why = Why::new(Reason::Answer, format!("that is no answer of Slack's: {}", answer.said));
+        return Err(Failure::Ends(Verdict::Unknown(why)));
     };
     let Said { ok, error, channel, ts } = said;
     if ok {
@@ -195,11 +198,11 @@ fn judge(answer: &Answer) -> Result<Option<Text>, Failure> {
         return Ok(is_known.then(|| format!("{channel}/{ts}").into()));
     }
     let error = error.as_str();
-    let why = answer.said.clone();
+    let why = |reason| Why::new(reason, answer.said.clone());
     Err(match () {
-        () if AMBIGUOUS.contains(&error) => Failure::Ends(Verdict::Unknown(why)),
-        () if BUSY.contains(&error) => Failure::Ends(Verdict::NotSent(answer.wait, why)),
-        () if NEVER.contains(&error) => Failure::Ends(Verdict::Refused(why)),
+        () if AMBIGUOUS.contains(&error) => Failure::Ends(Verdict::Unknown(why(Reason::Server))),
+        () if BUSY.contains(&error) => Failure::Ends(Verdict::NotSent(answer.wait, why(Reason::Busy))),
+        () if NEVER.contains(&error) => Failure::Ends(Verdict::Refused(why(Reason::Rejected))),
         () if GONE.contains(&error) => Failure::Gone(answer.to_be_mended()),
         // A token that has expired, a channel that the bot is not in, and what Slack may think of later.
         () => Failure::Ends(answer.to_be_mended()),

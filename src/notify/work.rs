@@ -5,7 +5,7 @@
 use super::backoff::Backoff;
 use super::dead_letters::DeadLetters;
 use super::senders::{Sender, Senders};
-use super::{Done, Receipt, Verdict};
+use super::{Done, Reason, Receipt, Verdict, Why};
 use crate::dispatch::{Receiver, Turn};
 use crate::lease::Leadership;
 use crate::message::Notification;
@@ -119,7 +119,7 @@ async fn work(
                 let left = alone_until.map(|until| until.saturating_duration_since(Instant::now()));
                 if let Some(pause) = left.filter(|left| !left.is_zero()) {
                     let Notification { receiver, topic, term, message, .. } = notification;
-                    let verdict = Verdict::NotSent(None, "it is left alone".to_owned());
+                    let verdict = Verdict::NotSent(None, Why::new(Reason::Busy, "it is left alone"));
                     let _ = done.send(Done { receiver, topic, term, title: message.title, verdict, remote: None, pause });
                     continue;
                 }
@@ -127,7 +127,7 @@ async fn work(
                 let permit = leadership.permit(deadline).filter(|permit| permit.term() == notification.term);
                 let Some(permit) = permit else {
                     let Notification { receiver, topic, term, message, .. } = notification;
-                    let verdict = Verdict::NotSent(None, "this replica is not in office".to_owned());
+                    let verdict = Verdict::NotSent(None, Why::new(Reason::Denied, "this replica is not in office"));
                     let _ = done.send(Done { receiver, topic, term, title: message.title, verdict, remote: None, pause: Duration::ZERO });
                     continue;
                 };
@@ -184,11 +184,11 @@ fn finish(
         Verdict::Refused(why) => {
             tracing::error!(%receiver, title = message.title, "refused, and not tried again: {why}");
             if let Some(dead_letters) = dead_letters {
-                dead_letters.tell(&alerts, &receiver, why);
+                dead_letters.tell(&alerts, &receiver, &why.text);
             }
         }
     }
-    own.count_delivery(&receiver, verdict.as_str());
+    own.count_delivery(&receiver, verdict.as_str(), verdict.reason());
     // The loop is gone only when the program stops.
     let _ = done.send(Done { receiver, topic, term, title: message.title, verdict, remote, pause });
     pause

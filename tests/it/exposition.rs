@@ -406,7 +406,7 @@ fn our_own_metrics_are_those_of_the_table() {
     own.observe_delay("log", std::time::Duration::ZERO);
     own.count_dead_letters("log", "refused", 1);
     own.set_pending("log", Pending { messages: 1, oldest: Some(minute(0.0)) });
-    own.count_delivery("log", "delivered");
+    own.count_delivery("log", "delivered", "ok");
     own.set_lease_term(1);
     own.count_lease_renewal("renewed");
     let watch = WatchId { kind: mtv_sentinel::plan::Kind::Plan, namespace: "ns".into() };

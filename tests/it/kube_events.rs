@@ -9,7 +9,7 @@ use mtv_sentinel::lease::Leadership;
 use mtv_sentinel::message::{Notification, Settings, sample, samples};
 use mtv_sentinel::metrics::Own;
 use mtv_sentinel::notify::kubernetes_events::{events, judge};
-use mtv_sentinel::notify::{Notifier, Senders, Verdict};
+use mtv_sentinel::notify::{Notifier, Reason, Senders, Verdict, Why};
 use mtv_sentinel::plan::{Key, Kind, Text};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -75,18 +75,18 @@ fn what_became_of_all_events_is_what_became_of_the_notification() {
     let denied = || Err(Failure::Denied("denied".to_owned()));
     let unknown = || Err(Failure::Unknown("unknown".to_owned()));
     let never = || Err(Failure::Never("never".to_owned()));
-    let not_sent = |seconds, why: &str| Verdict::NotSent(Some(Duration::from_secs(seconds)), why.to_owned());
+    let not_sent = |seconds, reason, why: &str| Verdict::NotSent(Some(Duration::from_secs(seconds)), Why::new(reason, why));
     for (made, expected) in [
         (vec![], Verdict::Delivered),
         (vec![Ok(()), Ok(())], Verdict::Delivered),
-        (vec![later(7), never()], not_sent(7, "busy")),
-        (vec![later(1_000_000)], not_sent(3600, "busy")),
-        (vec![denied(), later(7)], not_sent(300, "denied")),
+        (vec![later(7), never()], not_sent(7, Reason::Busy, "busy")),
+        (vec![later(1_000_000)], not_sent(3600, Reason::Busy, "busy")),
+        (vec![denied(), later(7)], not_sent(300, Reason::Denied, "denied")),
         // Some are there: their end is owed.
-        (vec![Ok(()), denied()], Verdict::Unknown("denied".to_owned())),
-        (vec![later(7), unknown()], Verdict::Unknown("busy".to_owned())),
-        (vec![unknown()], Verdict::Unknown("unknown".to_owned())),
-        (vec![never(), never()], Verdict::Refused("never".to_owned())),
+        (vec![Ok(()), denied()], Verdict::Unknown(Why::new(Reason::Denied, "denied"))),
+        (vec![later(7), unknown()], Verdict::Unknown(Why::new(Reason::Busy, "busy"))),
+        (vec![unknown()], Verdict::Unknown(Why::new(Reason::Server, "unknown"))),
+        (vec![never(), never()], Verdict::Refused(Why::new(Reason::Rejected, "never"))),
         (vec![never(), Ok(())], Verdict::Delivered),
     ] {
         let words = format!("{made:?}");
@@ -322,7 +322,7 @@ async fn without_the_right_nothing_was_sent_and_once_it_is_there_all_is_told() {
             other => panic!("{other:?}"),
         }
     };
-    assert!(why.contains("403") && why.contains("cannot create resource \"events\""), "{why}");
+    assert!(why.text.contains("403") && why.text.contains("cannot create resource \"events\""), "{why}");
     // What is refused for ever is refused all the same.
     let before = all(&home).len();
     assert!(matches!(tell(&events, &hook, true, of(&home, Turn::Firing)).await, Verdict::Refused(_)));
@@ -349,7 +349,7 @@ async fn a_namespace_that_is_going_or_gone_takes_none_and_a_server_that_is_not_t
     let admin = Events::new(home.plane.client().await.unwrap(), "admin");
     home.plane.kubectl(&["delete", "namespace", home.namespace, "--wait=false"], "");
     let Verdict::Refused(why) = tell(&events, RECEIVER, true, of(&home, Turn::Firing)).await else { panic!("it is going") };
-    assert!(why.contains("because it is being terminated"), "{why}");
+    assert!(why.text.contains("because it is being terminated"), "{why}");
     let nowhere = Regarding { key: Key::new("events-nowhere", "crm"), ..about(&home, "crm") };
     let Err(Failure::Never(why)) = admin.publish(&nowhere, &warning("x"), false).await else { panic!("it is gone") };
     assert!(why.contains("404") && why.contains("events-nowhere"), "{why}");

@@ -275,7 +275,7 @@ fn an_incident_of_another_routing_key_is_not_silently_left_open() {
     let mut new = Conversation { receiver: on_call(&pagerduty, OTHER_KEY), remote: old.remote.clone() };
     let requests = pagerduty.requests();
     let Verdict::Refused(why) = new.tell(Turn::Resolved) else { panic!("it was sent") };
-    assert!(why.contains("another routing key") && why.contains("by hand") && !why.contains(KEY), "{why}");
+    assert!(why.text.contains("another routing key") && why.text.contains("by hand") && !why.text.contains(KEY), "{why}");
     assert_eq!(pagerduty.requests(), requests);
     // What goes on goes on where people look now.
     assert_eq!(new.tell(Turn::Updated), Verdict::Delivered);

@@ -140,7 +140,7 @@ async fn without_leave_nothing_is_sent_and_none_of_an_earlier_term_with_it() {
     let own = Arc::new(Own::new("test", "test"));
     let (_elector, follows) = Elector::new(client, settings, own, lease::boot_time).unwrap();
     let done = deliver_with(follows, &hook, vec![notification("PlanFailed", Turn::Firing)]).await;
-    assert!(matches!(&done[0].verdict, Verdict::NotSent(None, why) if why.contains("not in office")), "{done:?}");
+    assert!(matches!(&done[0].verdict, Verdict::NotSent(None, why) if why.text.contains("not in office")), "{done:?}");
     let mut of_another_term = notification("PlanFailed", Turn::Firing);
     of_another_term.term = 7;
     let done = deliver_with(Leadership::always(), &hook, vec![of_another_term]).await;
