@@ -2,9 +2,9 @@
 
 use crate::cli::{Daemon, command};
 use crate::hook::{listen, serve, status};
-use serde_json::{Value, json};
+use crate::restart::{plan, show};
+use serde_json::Value;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
@@ -54,20 +54,6 @@ impl Program {
     fn get(&self, path: &str) -> String {
         crate::cli::get(&self.address, path)
     }
-}
-
-fn show(home: &Path, plans: &[Value]) {
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": plans}).to_string();
-    std::fs::write(home.join("next"), list).unwrap();
-    std::fs::rename(home.join("next"), home.join("plans.json")).unwrap();
-}
-
-fn plan(name: &str, outcome: &str) -> Value {
-    let condition =
-        json!([{"type": outcome, "status": "True", "category": "Advisory", "lastTransitionTime": "2026-11-01T10:00:00Z"}]);
-    json!({"apiVersion": "forklift.konveyor.io/v1beta1", "kind": "Plan",
-        "metadata": {"namespace": "ns", "name": name, "uid": format!("uid-{name}")},
-        "status": {"conditions": condition, "migration": {"started": "2026-11-01T09:00:00Z", "history": [{"conditions": condition}]}}})
 }
 
 /// A configuration with these receivers and more.

@@ -78,7 +78,7 @@ fn assert_keeps_secrets(line: &str) {
 }
 
 /// A plan that stands like this, as `kubectl get -o json` prints it.
-fn plan(name: &str, outcome: &str) -> Value {
+pub fn plan(name: &str, outcome: &str) -> Value {
     let condition =
         json!([{"type": outcome, "status": "True", "category": "Advisory", "lastTransitionTime": "2026-11-01T10:00:00Z"}]);
     json!({"apiVersion": "forklift.konveyor.io/v1beta1", "kind": "Plan",
@@ -87,7 +87,7 @@ fn plan(name: &str, outcome: &str) -> Value {
 }
 
 /// Writes the plans as one piece: whoever reads sees the old file or the new one.
-fn show(home: &Path, plans: &[Value]) {
+pub fn show(home: &Path, plans: &[Value]) {
     let beside = home.join("beside");
     std::fs::write(&beside, json!({"apiVersion": "v1", "kind": "List", "items": plans}).to_string()).unwrap();
     std::fs::rename(beside, home.join("plans.json")).unwrap();
