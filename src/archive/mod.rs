@@ -2,6 +2,12 @@
 //!
 //! Run by `app` as one task, fed by the loop, which never waits for it. It never imports `http`, `watch` or `notify`.
 
+mod cluster;
+mod compare;
+
+pub use cluster::{Cluster, Failure, Live};
+pub use compare::beside_archived;
+
 use crate::plan::Key;
 use crate::policy::Decision;
 use tokio::sync::mpsc;

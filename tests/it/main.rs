@@ -35,6 +35,7 @@ mod timelines;
 
 // this process, with sockets, files and a real API server
 mod alertmanager;
+mod archiver;
 mod cluster;
 mod conformance;
 mod files;

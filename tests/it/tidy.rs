@@ -54,7 +54,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("watch", &["plan", "forklift", "store", "config"]),
     ("lease", &["plan", "metrics"]),
     ("notify", &["plan", "store", "alert", "policy", "dispatch", "message", "metrics", "config", "lease", "kube_events"]),
-    ("archive", &["plan", "store", "alert", "policy", "dispatch", "metrics", "config", "lease", "kube_events"]),
+    ("archive", &["plan", "forklift", "store", "alert", "policy", "dispatch", "metrics", "config", "lease", "kube_events"]),
     ("http", &["plan", "store", "alert", "policy", "dispatch", "metrics", "config"]),
     ("kube_events", &["plan"]),
     (

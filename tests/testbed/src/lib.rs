@@ -4,6 +4,7 @@
 //! Used by the integration tests and by `make cluster-demo`. Everything listens on 127.0.0.1, and every child process dies with
 //! its parent. It knows nothing of mtv-sentinel.
 
+mod admission;
 mod child;
 mod control_plane;
 mod gate;
@@ -15,6 +16,7 @@ pub mod slack;
 mod tools;
 pub mod webhook;
 
+pub use admission::{Admission, Admit};
 pub use child::{Daemon, tied};
 pub use control_plane::{ControlPlane, Options};
 pub use gate::{Behind, Gate, Moment, Passage};
