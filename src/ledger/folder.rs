@@ -93,14 +93,15 @@ impl Folder {
         Ok(())
     }
 
-    /// Puts a damaged part aside, for a person to look at; one that was there is replaced.
+    /// Puts a damaged part aside, for a person to look at; one that was there is replaced. The part stays until it is written: a
+    /// process that ends before that leaves a ledger that is damaged, and not none.
     ///
     /// # Errors
-    /// If it cannot be renamed.
+    /// If it cannot be copied.
     pub fn set_aside(&self, name: &str) -> Result<PathBuf> {
         let path = PathBuf::from(name);
         let aside = path.with_extension(DAMAGED);
-        std::fs::rename(&path, &aside).map_err(named(&path))?;
+        std::fs::copy(&path, &aside).map_err(named(&path))?;
         Ok(aside)
     }
 }

@@ -8,6 +8,7 @@ use super::config_maps::WriteError;
 use super::{Account, Head, LIMIT, Place, Recovered, encode, recover, restamp, split};
 use crate::metrics::Own;
 use crate::plan::Time;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -33,10 +34,38 @@ impl<T> Save<T> {
     /// Takes what came while it was not written yet.
     fn gather(&mut self, saves: &mut mpsc::UnboundedReceiver<Self>) {
         while let Ok(newer) = saves.try_recv() {
-            (self.account, self.beat) = (newer.account, newer.beat);
-            self.then.extend(newer.then);
+            self.take(newer);
         }
     }
+
+    fn take(&mut self, newer: Self) {
+        (self.account, self.beat) = (newer.account, newer.beat);
+        self.then.extend(newer.then);
+    }
+
+    /// Takes what comes in a pause; answers whether nothing more will, which ends it.
+    async fn wait(&mut self, pause: Duration, saves: &mut mpsc::UnboundedReceiver<Self>) -> bool {
+        let end = tokio::time::Instant::now() + pause;
+        loop {
+            match tokio::time::timeout_at(end, saves.recv()).await {
+                Ok(Some(newer)) => self.take(newer),
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
+    }
+}
+
+/// So many bits of an epoch are chance.
+const CHANCE: u32 = 16;
+
+/// The epoch after this one. Two that begin at once do not have the same: one of them is the later one, and both know which.
+fn next_epoch(last: u64, chance: u64) -> u64 {
+    (((last >> CHANCE) + 1) << CHANCE) | (chance % (1 << CHANCE))
+}
+
+fn chance() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 /// Writes accounts, as this number of parts.
@@ -46,6 +75,8 @@ pub struct Keeper {
     epoch: u64,
     /// What was written last, by part.
     written: Vec<Option<(Account, Time)>>,
+    /// Whether there are no other parts.
+    is_alone: bool,
     own: Arc<Own>,
 }
 
@@ -58,7 +89,7 @@ impl Keeper {
     pub async fn open(mut place: Place, parts: u16, own: Arc<Own>) -> anyhow::Result<(Self, Recovered)> {
         let stored = place.read(parts).await?;
         let recovered = recover(stored.clone()).map_err(|(name, why)| anyhow::anyhow!("{name}: {why}"))?;
-        let epoch = recovered.epoch + 1;
+        let epoch = next_epoch(recovered.epoch, chance());
         for (name, why) in &recovered.damaged {
             let aside = place.set_aside(name).await?;
             tracing::error!("{name}: {why}; it is put aside as {aside}");
@@ -75,10 +106,10 @@ impl Keeper {
             own.count_ledger_write();
         }
         own.count_ledger_conflicts(place.take_conflicts());
-        Ok((Self { place, parts, epoch, written: vec![None; parts.into()], own }, recovered))
+        Ok((Self { place, parts, epoch, written: vec![None; parts.into()], is_alone: false, own }, recovered))
     }
 
-    /// The number of this term.
+    /// The number of this term: the higher bits count, the lower ones are chance.
     pub fn epoch(&self) -> u64 {
         self.epoch
     }
@@ -93,7 +124,7 @@ impl Keeper {
         release: mpsc::UnboundedSender<T>,
     ) -> Result<(), WriteError> {
         while let Some(mut save) = saves.recv().await {
-            let mut pause = PAUSES.0;
+            let (mut pause, mut is_last) = (PAUSES.0, saves.is_closed() && saves.is_empty());
             loop {
                 save.gather(&mut saves);
                 let written = self.write(&save.account, save.beat).await;
@@ -110,10 +141,10 @@ impl Keeper {
                     }
                 }
                 // Nothing more comes: who stops does not wait for a disk that is full.
-                if saves.is_closed() && saves.is_empty() {
+                if is_last {
                     return Ok(());
                 }
-                tokio::time::sleep(pause).await;
+                is_last = save.wait(pause, &mut saves).await;
                 pause = (pause * 2).min(PAUSES.1);
             }
             for item in save.then.drain(..) {
@@ -126,8 +157,8 @@ impl Keeper {
 
     /// Writes the parts that are not what they were.
     async fn write(&mut self, account: &Account, beat: Time) -> Result<(), WriteError> {
-        let is_first = self.written.iter().any(Option::is_none);
-        for (number, part) in split(account, self.parts).into_iter().enumerate() {
+        // From the last to the first: where there are more parts than before, the new ones have copies of what the old ones lose.
+        for (number, part) in split(account, self.parts).into_iter().enumerate().rev() {
             let as_written = |(written, at): &(Account, Time)| *written == part && beat.since(*at) < HEARTBEAT;
             if self.written.get(number).is_some_and(|written| written.as_ref().is_some_and(as_written)) {
                 continue;
@@ -140,9 +171,10 @@ impl Keeper {
             self.own.count_ledger_write();
             self.written[number] = Some((part, beat));
         }
-        if is_first {
+        if !self.is_alone {
             // All of it is in these now: others are of a ledger of more parts.
             self.place.remove_from(self.parts).await?;
+            self.is_alone = true;
         }
         Ok(())
     }

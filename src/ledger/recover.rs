@@ -27,8 +27,8 @@ pub struct Recovered {
     pub damaged: Vec<(String, String)>,
     /// Of how many parts the ledger was.
     parts: u16,
-    /// The numbers of those that were read.
-    read: Vec<u16>,
+    /// Those that were read: their number, and of how many they were.
+    read: Vec<(u16, u16)>,
     /// When they were last known to be whole: the least of them, so that nothing is taken as told that may not have been.
     beat: Option<Time>,
 }
@@ -57,7 +57,7 @@ pub fn recover(stored: impl IntoIterator<Item = Stored>) -> Result<Recovered, (S
         // There was a ledger, and nobody knows until when: all that fires may have been told.
         (recovered.parts, recovered.beat) = (1, Some(Time::MIN));
     }
-    recovered.read = read.keys().copied().collect();
+    recovered.read = read.values().map(|(head, _)| (head.part, head.parts)).collect();
     recovered.account = merge(read.into_values().map(|(_, account)| account));
     Ok(recovered)
 }
@@ -66,7 +66,9 @@ impl Recovered {
     /// If what concerns this uid was lost: when the ledger was last known to be whole. Nothing is lost if there is nothing at
     /// all, which is a first start.
     pub fn lost(&self, uid: &str) -> Option<Time> {
-        let is_lost = self.parts > 0 && !self.read.contains(&part_of(uid, self.parts));
+        // A part that was cut in another number has what concerns it all the same.
+        let is_there = self.read.iter().any(|(part, parts)| part_of(uid, *parts) == *part);
+        let is_lost = self.parts > 0 && !is_there;
         self.beat.filter(|_| is_lost)
     }
 
