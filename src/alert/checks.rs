@@ -139,13 +139,14 @@ pub(super) fn plan_blocked(state: &PlanState) -> Vec<Finding> {
 const OF_PROVIDERS: [&str; 4] =
     ["SourceProviderNotReady", "DestinationProviderNotReady", "NetworkMapNotReady", "StorageMapNotReady"];
 
-/// Names the providers that cause what was found, unless there are other blockers beside.
+/// Names the providers that cause what was found if they are not well, unless there are other blockers beside. One that is well
+/// again is named too: the plan may not have noticed yet.
 fn caused(state: &PlanState, mut findings: Vec<Finding>) -> Vec<Finding> {
     let mut blocking = state.plan.conditions.iter().filter(|condition| condition.category.is_blocker());
     if blocking.all(|condition| OF_PROVIDERS.contains(&condition.kind.as_str())) {
         let providers = [&state.source, &state.destination].into_iter().flatten();
-        let broken = || providers.clone().filter(|provider| !provider.is_ready()).map(|provider| provider.key.clone());
-        findings.iter_mut().for_each(|finding| finding.causes = broken().collect());
+        let keys = || providers.clone().map(|provider| provider.key.clone()).collect();
+        findings.iter_mut().for_each(|finding| finding.causes = keys());
     }
     findings
 }

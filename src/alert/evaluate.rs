@@ -132,6 +132,8 @@ pub struct Alerts {
     /// Failures of earlier attempts, and of the last one of an archived plan: over, and still in the object.
     over: BTreeMap<Scope, Box<[Alert]>>,
     memory: BTreeMap<Scope, Memory>,
+    /// The alerts of providers that fired last, and when they ended.
+    ended: BTreeMap<Scope, (Alert, Time)>,
 }
 
 /// Alerts in the order in which to look at them: what fires before what is pending, the most urgent first, of these the oldest.
@@ -233,6 +235,11 @@ impl Alerts {
         self.holding().filter(|alert| alert.state == AlertState::Firing)
     }
 
+    /// The alert of a provider that fired last, if it does no more, and when it ended.
+    pub fn ended(&self, scope: &Scope) -> Option<(&Alert, Time)> {
+        self.ended.get(scope).map(|(alert, at)| (alert, *at))
+    }
+
     /// Every failure of an attempt that was over before now, and that the objects still tell of.
     pub fn over(&self) -> impl Iterator<Item = &Alert> {
         self.over.values().flatten()
@@ -253,7 +260,18 @@ impl Alerts {
         self.memory.retain(|scope, _| is_there(scope));
     }
 
+    /// Notes when what a provider causes has lost its cause.
+    fn note_end(&mut self, scope: &Scope, after: &[Alert], now: Time) {
+        let fires = |alert: &&Alert| alert.state == AlertState::Firing;
+        match (self.of(scope).iter().find(fires).cloned(), after.iter().find(fires)) {
+            (_, Some(_)) => drop(self.ended.remove(scope)),
+            (Some(before), None) => drop(self.ended.insert(scope.clone(), (before, now))),
+            (None, None) => {}
+        }
+    }
+
     fn gone(&mut self, scope: &Scope) -> Evaluated {
+        self.ended.remove(scope);
         self.memory.remove(scope);
         self.over.remove(scope);
         Evaluated { changed: self.active.remove(scope).is_some(), again: None }
@@ -316,6 +334,9 @@ impl Alerts {
             alerts.iter().any(|alert| alert.state == AlertState::Firing && is_it(alert))
         });
         let changed = self.of(&scope) != alerts.as_slice();
+        if changed && matches!(scope, Scope::Provider(_)) {
+            self.note_end(&scope, &alerts, now);
+        }
         if alerts.is_empty() {
             self.active.remove(&scope);
         } else if changed {

@@ -6,7 +6,7 @@
 
 use super::blindness::Blindness;
 use super::telling::{Answer, Known, Telling};
-use crate::alert::{AlertState, Alerts, RULES, Scope};
+use crate::alert::{AlertState, Alerts, Memory, RULES, Scope};
 use crate::archive::Decided;
 use crate::config::Config;
 use crate::dispatch::{Began, DeadLetter, Receiver};
@@ -27,6 +27,8 @@ pub struct Engine {
     store: Store,
     alerts: Alerts,
     telling: Telling,
+    /// What the ledger remembers, until everything that is there has been seen.
+    kept: Option<BTreeMap<Scope, Memory>>,
     /// Whether series about plans are served; another replica may do that.
     exports: bool,
     /// Who leads, in words; empty where there is no lease.
@@ -72,6 +74,7 @@ impl Engine {
         let engine = Self {
             store: Store::default(),
             alerts: Alerts::new(alert_settings.clone()),
+            kept: None,
             telling: Telling::new(config, Arc::clone(&own)),
             exports: true,
             leads: "".into(),
@@ -164,17 +167,9 @@ impl Engine {
     /// Takes office, and goes on from what the ledger knows. Before anything was observed or at any time after it.
     pub fn take_office(&mut self, term: u64, mut recovered: Recovered, now: Option<Time>) -> Outcome {
         let mut outcome = Outcome::default();
-        // What was seen here and nobody wrote down is known all the same.
-        let mut memory = self.alerts.memory().clone();
-        for (scope, kept) in std::mem::take(&mut recovered.account.memory) {
-            let own = memory.entry(scope).or_default();
-            own.seen.extend(kept.seen);
-            own.fired.extend(kept.fired);
-        }
-        self.alerts.remember(memory);
+        self.kept = Some(std::mem::take(&mut recovered.account.memory));
         self.telling.take_office(term, recovered);
         if let (true, Some(now)) = (self.synced, now) {
-            self.conclude_everything(now, &mut outcome);
             self.begin(now, &mut outcome);
         }
         outcome
@@ -182,6 +177,7 @@ impl Engine {
 
     /// Tells nothing from now on: another replica does, or nobody holds the lease.
     pub fn leave_office(&mut self) {
+        self.kept = None;
         self.telling.leave_office();
     }
 
@@ -218,8 +214,20 @@ impl Engine {
         (self.leads, self.exports) = (words.into(), exports);
     }
 
-    /// Everything that is there has been seen.
+    /// Everything that is there has been seen. Only now what the ledger remembers is looked at: a plan that is seen before its
+    /// Migration would let go of what it remembers of that.
     fn begin(&mut self, at: Time, outcome: &mut Outcome) {
+        if let Some(kept) = self.kept.take() {
+            // What was seen here and nobody wrote down is known all the same.
+            let mut memory = self.alerts.memory().clone();
+            for (scope, kept) in kept {
+                let own = memory.entry(scope).or_default();
+                own.seen.extend(kept.seen);
+                own.fired.extend(kept.fired);
+            }
+            self.alerts.remember(memory);
+            self.conclude_everything(at, outcome);
+        }
         let store = &self.store;
         self.alerts.keep(|scope| match scope {
             Scope::Plan(key) => store.plan(key).is_some(),

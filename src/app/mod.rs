@@ -48,8 +48,8 @@ pub const COMMIT: &str = match option_env!("MTV_SENTINEL_COMMIT") {
     None => "unknown",
 };
 
-/// How long, when the program stops, an outcome is waited for.
-const LAST_WAIT: Duration = Duration::from_secs(5);
+/// How long, when the program stops, an outcome is waited for: longer than a message may take.
+const LAST_WAIT: Duration = Duration::from_secs(6);
 
 /// Observations that wait for the loop; a source that is faster waits.
 const QUEUE: usize = 1024;
@@ -147,7 +147,8 @@ pub async fn run(
     let (senders, mirrors) = receivers::ready(&config, events.clone(), &own)?;
     let mut office = Office::new(&config, &input, Arc::clone(&own)).await?;
     let leadership = office.leadership.clone();
-    let notifier = Notifier::new(senders, Arc::clone(&own), leadership, Clock::wall);
+    let (stop_sending, stopping) = watch::channel(false);
+    let notifier = Notifier::new(senders, Arc::clone(&own), leadership, Clock::wall).until(stopping);
     let mut engine = Engine::new(&config, Arc::clone(&own));
     // Unbounded: what goes through these concerns single plans, and their tasks do nothing that could block.
     let (send, due) = mpsc::unbounded_channel();
@@ -221,6 +222,7 @@ pub async fn run(
     }
     // In order: nothing new comes in, the loop ends, what is due is delivered, and answers that are under way are finished.
     source.abort();
+    let _ = stop_sending.send(true);
     if !main_loop.is_finished() {
         let _ = main_loop.await;
     }

@@ -6,12 +6,11 @@
 //! told.
 
 use super::{Input, cluster_settings};
-use crate::config::{Config, LeaseMode, LedgerStore, Source};
+use crate::config::{Config, LONGEST_ACTION, LeaseMode, LedgerStore, Source};
 use crate::lease::{self, Elector, Leadership, Standing};
 use crate::ledger::{ConfigMaps, Folder, Keeper, Place, Recovered, Save};
 use crate::message::Notification;
 use crate::metrics::Own;
-use crate::notify;
 use crate::watch::cluster::connect;
 use anyhow::Context;
 use std::path::PathBuf;
@@ -68,8 +67,6 @@ impl Ledger {
 pub(super) struct Office {
     ledger: Ledger,
     parts: u16,
-    /// How long an action may take that another replica has begun.
-    action: Duration,
     own: Arc<Own>,
     /// Whether this process may act.
     pub(super) leadership: Leadership,
@@ -135,9 +132,8 @@ impl Office {
             }
             None => (None, Leadership::always()),
         };
-        let action = notify::longest(config.notify.receivers.0.values());
         let parts = u16::try_from(config.ledger.parts.0).unwrap_or(u16::MAX);
-        Ok(Self { ledger, parts, action, own, leadership, has_lease, elector })
+        Ok(Self { ledger, parts, own, leadership, has_lease, elector })
     }
 
     /// The elector, to be run until all that is under way has ended; none where there is no lease.
@@ -216,11 +212,19 @@ impl Office {
 
     /// One term, until the loop is gone or somebody else has written the ledger.
     async fn serve(&self, number: u64, send: &mpsc::UnboundedSender<Notification>, tell: &mpsc::UnboundedSender<Charge>) {
-        let Term { number, recovered, way, keeping } = self.open_patiently(number, send).await;
-        if self.has_lease {
-            // What another replica has begun comes to its end first.
-            tokio::time::sleep(self.action).await;
-        }
+        let begin = async {
+            let term = self.open_patiently(number, send).await;
+            if self.has_lease {
+                // What another replica has begun comes to its end first.
+                tokio::time::sleep(LONGEST_ACTION).await;
+            }
+            term
+        };
+        let Term { number, recovered, way, keeping } = tokio::select! {
+            term = begin => term,
+            // Who stops does not wait for a ledger that cannot be opened.
+            () = tell.closed() => return,
+        };
         let _ = tell.send(Charge::Begins(number, recovered, way));
         match keeping {
             Some(keeping) => keeping.run().await,

@@ -103,7 +103,7 @@ pub fn try_receiver(config: &Config, name: &str, notification: Notification) -> 
         drop(send);
         notifier.deliver(due, changes, finish).await;
         let done = done.recv().await;
-        done.map(|Done { verdict, remote, .. }| Receipt { verdict, remote })
+        done.map(|Done { verdict, remote, .. }| Receipt { verdict, remote, is_of_this_alone: false })
             .with_context(|| format!("notify.receivers.{name} did not answer"))
     })
 }

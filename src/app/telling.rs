@@ -6,7 +6,9 @@
 use super::mirroring::Mirroring;
 use crate::alert::{Alerts, Scope};
 use crate::config::Config;
-use crate::dispatch::{Began, CampaignReport, DeadLetter, Dispatch, Line, Outcome, Receiver, Routing, Send, Told, Topic};
+use crate::dispatch::{
+    Began, CampaignReport, DeadLetter, Dispatch, Line, Outcome, Pending, Receiver, Routing, Send, Told, Topic,
+};
 use crate::ledger::{Account, Recovered};
 use crate::message::{Message, Notice, Notification};
 use crate::metrics::Own;
@@ -104,7 +106,10 @@ impl Telling {
 
     /// Follows another configuration from now on; in office it takes stock of what that changes.
     pub(super) fn configure(&mut self, config: &Config, known: Known<'_>, now: Option<Time>) -> Option<Began> {
-        self.routing = config.notify.routing(&config.alerts, &config.kubernetes);
+        let before = std::mem::replace(&mut self.routing, config.notify.routing(&config.alerts, &config.kubernetes));
+        for gone in before.receivers.difference(&self.routing.receivers) {
+            self.own.set_pending(gone, Pending::default());
+        }
         self.messages = config.message.settings(&config.general.cluster);
         self.mirroring = Mirroring::new(self.routing.mirrors.clone());
         for receiver in &self.routing.receivers {

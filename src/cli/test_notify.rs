@@ -56,7 +56,7 @@ pub(super) fn run(args: TestNotifyArgs) -> Result<(), Failure> {
     let mut remote = Text::new();
     for (mut notification, said) in made_up.into_iter().zip(["the beginning", "the end"]) {
         notification.remote = remote;
-        let Receipt { verdict, remote: named } = app::try_receiver(&config, name, notification)?;
+        let Receipt { verdict, remote: named, .. } = app::try_receiver(&config, name, notification)?;
         remote = named.unwrap_or_default();
         let why = match &verdict {
             Verdict::Delivered => {

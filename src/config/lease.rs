@@ -5,8 +5,9 @@ use super::setting::{Interval, Setting, text};
 use figment::value::Value;
 use std::time::Duration;
 
-/// How long an action may take. A lease must outlive one that begins just before it is renewed.
-const LONGEST_ACTION: Duration = Duration::from_secs(5);
+/// How long an action may take: who has lost the leadership may be acting still for so long, and whoever has it now waits for
+/// that. A lease must outlive one that begins just before it is renewed.
+pub const LONGEST_ACTION: Duration = Duration::from_secs(5);
 
 closed_enum! {
     /// Whether there is a lease.

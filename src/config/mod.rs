@@ -30,7 +30,7 @@ pub use files::FilesConfig;
 pub use http::HttpConfig;
 pub use kubernetes::KubernetesConfig;
 pub use layers::{ENV_PREFIX, Layers};
-pub use lease::{LeaseConfig, LeaseMode};
+pub use lease::{LONGEST_ACTION, LeaseConfig, LeaseMode};
 pub use ledger::{LedgerConfig, LedgerStore};
 pub use log::{LogConfig, LogFormat, LogLevel};
 pub use message::MessageConfig;

@@ -42,6 +42,10 @@ impl Dispatch {
 
     /// Takes account of what other routes, rules and receivers change, while this program runs.
     pub fn adopt(&mut self, alerts: &Alerts, store: &Store, now: Time) -> Began {
+        if std::mem::take(&mut self.is_new_schedule) {
+            // A time of today that has passed was no time of a report then.
+            self.told.reported.values_mut().for_each(|reported| reported.last = reported.last.max(now));
+        }
         self.take_stock(alerts, store, &|_| None, now)
     }
 

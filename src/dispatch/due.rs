@@ -76,6 +76,8 @@ pub struct Dispatch {
     pub(super) routing: Routing,
     pub(super) told: Told,
     paced: Paced,
+    /// Whether the times of the reports are others than before, and stock was not taken yet.
+    pub(super) is_new_schedule: bool,
 }
 
 /// What is decided in one pass, and for whom there is room for it.
@@ -98,11 +100,12 @@ impl Pass<'_> {
 impl Dispatch {
     /// Goes on from what was told before.
     pub fn new(routing: Routing, told: Told) -> Self {
-        Self { routing, told, paced: Paced::default() }
+        Self { routing, told, paced: Paced::default(), is_new_schedule: false }
     }
 
     /// Other routes from now on: see [`Dispatch::adopt`].
     pub fn set_routing(&mut self, routing: Routing) {
+        self.is_new_schedule |= self.routing.campaign.times != routing.campaign.times;
         self.routing = routing;
     }
 
@@ -217,6 +220,10 @@ fn continue_all(told: &mut Told, scene: &Scene<'_>, pass: &mut Pass<'_>) {
                 tells.push((severity, (receiver.clone(), topic.clone()), (turn, is_repeat)));
             }
             Step::Wait(at, _) => pass.due.wait(at),
+            // What did not arrive is over: nothing waits any more.
+            Step::Rest(_) if conversation.sending.is_none() && conversation.in_doubt.is_none() => {
+                (conversation.waiting, conversation.failures) = (None, 0);
+            }
             Step::Rest(_) => {}
             Step::Close(_) => {
                 settle(settled, receiver, conversation.told_of());

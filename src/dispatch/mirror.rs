@@ -47,7 +47,7 @@ impl Mirrors {
             }
             match muted(labels.plan(), now) {
                 // That a provider causes it is for the mirror to say: it may have rules of its own for that.
-                Hush::No | Hush::Caused => {}
+                Hush::No | Hush::Caused(_) => {}
                 Hush::Muted(until) => {
                     mirrored.again = mirrored.again.into_iter().chain(until).min();
                     continue;

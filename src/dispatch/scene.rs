@@ -11,14 +11,16 @@ use crate::alert::{Alert, AlertId, AlertState, Alerts, Scope, uid_of};
 use crate::plan::{Key, PlanState, Text, Time};
 use crate::store::Store;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Why an alert causes no message of its own. It never keeps an end from being told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hush {
     /// It is told.
     No,
-    /// What causes it fires itself: whoever is told of that is not told of each of its consequences.
-    Caused,
+    /// What causes it fires itself: whoever is told of that is not told of each of its consequences. Or it did until a moment
+    /// ago, and the plan has not noticed yet: until then.
+    Caused(Option<Time>),
     /// Somebody has muted the plan, until then or for good.
     Muted(Option<Time>),
 }
@@ -41,7 +43,7 @@ impl Member<'_> {
     pub(super) fn is_audible(&self, receiver: &Receiver) -> bool {
         match self.hush {
             Hush::No => true,
-            Hush::Caused => !self.told_of_cause.is_some_and(|route| route.selection.receivers.contains(receiver)),
+            Hush::Caused(_) => !self.told_of_cause.is_some_and(|route| route.selection.receivers.contains(receiver)),
             Hush::Muted(_) => false,
         }
     }
@@ -63,12 +65,12 @@ impl<'a> Scene<'a> {
     pub(super) fn new(alerts: &'a Alerts, store: &'a Store, routing: &'a Routing, now: Time) -> Self {
         let member = |alert: &'a Alert| {
             let labels = Labels::of(alert, store);
-            let cause = cause(alert, alerts);
+            let cause = cause(alert, alerts, now);
             let hush = match (muted(labels.plan(), now), cause) {
-                (Hush::No, Some(_)) => Hush::Caused,
+                (Hush::No, Some((_, until))) => Hush::Caused(until),
                 (hush, _) => hush,
             };
-            let told_of_cause = cause.and_then(|cause| routing.route(&Labels::of(cause, store)));
+            let told_of_cause = cause.and_then(|(cause, _)| routing.route(&Labels::of(cause, store)));
             Member { alert, route: routing.route(&labels), hush, told_of_cause }
         };
         let holding: Vec<Member<'a>> = alerts.holding().map(member).collect();
@@ -122,11 +124,11 @@ impl<'a> Scene<'a> {
         (sight, members.first().and_then(|member| member.route))
     }
 
-    /// The instant at which a mute ends that keeps something from being told.
+    /// The instant at which a mute ends, or a cause that is over counts no more, that keeps something from being told.
     pub(super) fn unmuted(&self) -> Option<Time> {
         let until = |member: &Member<'a>| match member.hush {
-            Hush::Muted(until) => until,
-            Hush::No | Hush::Caused => None,
+            Hush::Muted(until) | Hush::Caused(until) => until,
+            Hush::No => None,
         };
         self.holding.iter().chain(&self.over).filter_map(until).min()
     }
@@ -147,13 +149,21 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// What causes an alert, if that fires itself: the alert of a provider.
-fn cause<'a>(alert: &Alert, alerts: &'a Alerts) -> Option<&'a Alert> {
+/// How long a provider that is well again still counts as the cause of what it had caused: its plans notice it one after another.
+const RECOVERY: Duration = Duration::from_secs(60);
+
+/// What causes an alert, if that fires itself: the alert of a provider. Or if it did until a moment ago, with the end of that.
+fn cause<'a>(alert: &Alert, alerts: &'a Alerts, now: Time) -> Option<(&'a Alert, Option<Time>)> {
     let fires = |provider: &Key| {
         let mut of = alerts.of(&Scope::Provider(provider.clone())).iter();
-        of.find(|cause| cause.state == AlertState::Firing)
+        of.find(|cause| cause.state == AlertState::Firing).map(|cause| (cause, None))
     };
-    alert.causes.iter().find_map(fires)
+    let fired = |provider: &Key| {
+        let (cause, end) = alerts.ended(&Scope::Provider(provider.clone()))?;
+        let until = end.plus(RECOVERY);
+        (until > now).then_some((cause, Some(until)))
+    };
+    alert.causes.iter().find_map(fires).or_else(|| alert.causes.iter().find_map(fired))
 }
 
 /// What the annotation `mtv-sentinel.io/mute` of a plan says: `true` mutes it, an instant (RFC 3339) mutes it until then.

@@ -5,16 +5,18 @@
 
 use super::client::{self, Client, Post, Sent};
 use super::labels::labels;
-use super::{Verdict, secret};
+use super::{Verdict, Why, secret};
 use crate::config::{AlertmanagerConfig, Server};
 use crate::dispatch::Turn;
 use crate::message::{Link, Notice, Notification};
 use crate::plan::Time;
 use base64::prelude::{BASE64_STANDARD, Engine};
+use futures_util::future::join_all;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// An alert that is not posted any more is over after so many times the interval at which it was: Prometheus' own number.
 const PROMISED: u32 = 4;
@@ -39,26 +41,34 @@ impl Sender {
         self.config.resend_interval.saturating_mul(PROMISED)
     }
 
-    /// Posts the alerts of a notification to every server: a test. The first verdict that is no success is the answer.
-    pub(super) async fn send(&self, notification: &Notification, now: Time) -> Sent {
+    /// Posts the alerts of a notification to every server: a test. The first verdict that is no success is the answer, with the
+    /// name of its server.
+    pub(super) async fn send(&self, notification: &Notification, now: Time, end: Instant) -> Sent {
         let is_over = matches!(notification.message.turn, Turn::Resolved | Turn::Over);
         let until = if is_over { None } else { Some(now.plus(self.promise())) };
         let alerts = Notice::all_of(notification);
         let alerts: Vec<Value> = alerts.iter().map(|notice| postable(notice, until, now)).collect();
         let body = Value::from(alerts).to_string();
-        let mut sent = Verdict::Delivered;
-        for server in &self.config.servers {
-            let verdict = self.post(server, body.clone(), now).await;
-            if sent == Verdict::Delivered {
-                sent = verdict;
+        let posts = self.config.servers.iter().map(|server| async {
+            let of = |why: Why| Why { text: format!("{}: {}", server.host(), why.text), ..why };
+            match self.post(server, body.clone(), now, end).await {
+                Verdict::Delivered => Verdict::Delivered,
+                Verdict::NotSent(wait, why) => Verdict::NotSent(wait, of(why)),
+                Verdict::Unknown(why) => Verdict::Unknown(of(why)),
+                Verdict::Refused(why) => Verdict::Refused(of(why)),
             }
-        }
-        Ok(sent.into())
+        });
+        let sent = join_all(posts).await.into_iter().find(|verdict| *verdict != Verdict::Delivered);
+        Ok(sent.unwrap_or(Verdict::Delivered).into())
+    }
+
+    /// When a post that is begun now has to be over.
+    pub(super) fn until(&self) -> Instant {
+        self.client.until()
     }
 
     /// Posts to one server.
-    pub(super) async fn post(&self, server: &Server, body: String, now: Time) -> Verdict {
-        let until = self.client.until();
+    pub(super) async fn post(&self, server: &Server, body: String, now: Time, until: Instant) -> Verdict {
         let mut headers = self.config.headers.clone();
         let mut secrets: Vec<SecretString> = server.secrets().collect();
         secrets.extend(headers.values().filter_map(|value| value.to_str().ok()).map(Into::into));
@@ -86,7 +96,9 @@ impl Sender {
 
 /// Sets `Authorization: Basic`; answers what stands in it, which nobody is to see either.
 fn basic(user: &SecretString, headers: &mut HeaderMap) -> Option<SecretString> {
-    let encoded = BASE64_STANDARD.encode(user.expose_secret());
+    let user = user.expose_secret();
+    // RFC 7617: the colon is there without a password too.
+    let encoded = BASE64_STANDARD.encode(if user.contains(':') { user.to_owned() } else { format!("{user}:") });
     // Base64 can always stand in a header.
     let mut value = HeaderValue::from_str(&format!("Basic {encoded}")).ok()?;
     value.set_sensitive(true);

@@ -32,6 +32,8 @@ pub(super) type Sent = Result<Receipt, Verdict>;
 pub(super) struct Client {
     http: reqwest::Client,
     timeout: Duration,
+    /// What must not be seen of an answer of the proxy's.
+    proxy: Option<SecretString>,
 }
 
 /// A request.
@@ -80,13 +82,13 @@ impl Client {
             builder =
                 builder.tls_certs_merge(authorities.ok_or(format!("ca_file: {shown}: there is no certificate in it"))?);
         }
-        if let Some(proxy) = &config.proxy {
-            let url = secret::look(proxy).map_err(|why| format!("proxy: {why}"))?;
+        let proxy = config.proxy.as_ref().map(secret::look).transpose().map_err(|why| format!("proxy: {why}"))?;
+        if let Some(url) = &proxy {
             let proxy = Proxy::all(url.expose_secret()).map_err(|_| "proxy: it is no http or https URL".to_owned())?;
             builder = builder.proxy(proxy);
         }
         let http = builder.build().map_err(|error| format!("TLS cannot be set up: {}", causes(&error.without_url())))?;
-        Ok(Self { http, timeout: config.timeout })
+        Ok(Self { http, timeout: config.timeout, proxy })
     }
 
     /// When a message that is begun now has to be sent.
@@ -97,6 +99,8 @@ impl Client {
     /// Sends a request; what became of it if there is no answer. `now` is for answers that name a date.
     pub(super) async fn post(&self, post: Post<'_>, now: Time) -> Result<Answer, Verdict> {
         let Post { url, headers, body, until, secrets } = post;
+        let secrets: Vec<&SecretString> = secrets.iter().copied().chain(&self.proxy).collect();
+        let secrets = secrets.as_slice();
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(Verdict::NotSent(None, Why::new(Reason::Timeout, "there was no time left for it")));

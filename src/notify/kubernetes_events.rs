@@ -5,7 +5,7 @@
 use super::backoff::LONGEST;
 use super::client::Sent;
 use super::client::longest_wait;
-use super::{Reason, Verdict, Why};
+use super::{Reason, Receipt, Verdict, Why};
 use crate::alert::{Alert, RULES, Severity};
 use crate::dispatch::{Topic, Turn};
 use crate::kube_events::{Event, Events, Failure, Regarding};
@@ -32,7 +32,10 @@ impl Sender {
         let is_retry = notification.message.is_repeat;
         let make = |(about, event)| async move { self.events.publish(&about, &event, is_retry).await };
         let made: Vec<_> = stream::iter(events(notification)).map(make).buffer_unordered(AT_ONCE).collect().await;
-        Ok(judge(made).into())
+        let verdict = judge(made);
+        // A right that is missing in one namespace may be there in another.
+        let is_of_this_alone = matches!(&verdict, Verdict::NotSent(_, why) if why.reason == Reason::Denied);
+        Ok(Receipt { verdict, remote: None, is_of_this_alone })
     }
 }
 
@@ -44,7 +47,8 @@ pub fn events(notification: &Notification) -> Vec<(Regarding, Event)> {
     };
     let alerts = notification.alerts.iter().map(|alert| (alert, turn));
     let ended = notification.ended.iter().map(|alert| (alert, Turn::Resolved));
-    alerts.chain(ended).take(MOST).map(|(alert, turn)| (regarding(alert), event(alert, turn))).collect()
+    // What has ended is said once.
+    ended.chain(alerts).take(MOST).map(|(alert, turn)| (regarding(alert), event(alert, turn))).collect()
 }
 
 /// What an alert is about.

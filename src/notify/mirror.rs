@@ -137,7 +137,7 @@ impl Keeper {
         for batch in batches(account.due(&firing, now, now.plus(self.sender.promise()))) {
             let body = format!("[{}]", batch.iter().map(|news| news.body.as_str()).collect::<Vec<_>>().join(","));
             let begun = Instant::now();
-            let verdict = self.sender.post(&self.server, body, now).await;
+            let verdict = self.sender.post(&self.server, body, now, self.sender.until()).await;
             self.own.count_delivery(&self.receiver, verdict.as_str(), verdict.reason());
             self.own.observe_delivery(&self.receiver, begun.elapsed(), self.trouble.is_some());
             account.take(batch, &verdict);

@@ -116,11 +116,13 @@ pub struct Receipt {
     pub verdict: Verdict,
     /// What the receiver calls the conversation from now on, if it says so.
     pub remote: Option<Text>,
+    /// Whether what is wrong concerns this conversation alone, so that others go on.
+    pub is_of_this_alone: bool,
 }
 
 impl From<Verdict> for Receipt {
     fn from(verdict: Verdict) -> Self {
-        Self { verdict, remote: None }
+        Self { verdict, remote: None, is_of_this_alone: false }
     }
 }
 

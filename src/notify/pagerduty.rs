@@ -14,6 +14,7 @@ use crate::plan::{Text, Time};
 use reqwest::header::HeaderMap;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 /// Characters of the name of an incident.
 const KEY_MAX: usize = 255;
@@ -66,8 +67,7 @@ impl Sender {
         Ok(Self { client: Client::new(&config.client)?, config })
     }
 
-    pub(super) async fn send(&self, notification: &Notification, now: Time) -> Sent {
-        let until = self.client.until();
+    pub(super) async fn send(&self, notification: &Notification, now: Time, until: Instant) -> Sent {
         let key = secret::read(&self.config.routing_key, until).await?;
         let (kind, fingerprint) = (Kind::of(notification), fingerprint(key.expose_secret()));
         let other = is_fingerprint(&notification.remote) && notification.remote != fingerprint.as_str();
@@ -96,7 +96,7 @@ impl Sender {
                 "the routing key is another one now: the incident that was opened with the old one has to be resolved by hand"
             );
         }
-        Ok(Receipt { verdict, remote: remote.filter(|_| may_have_arrived) })
+        Ok(Receipt { verdict, remote: remote.filter(|_| may_have_arrived), is_of_this_alone: false })
     }
 }
 
@@ -169,8 +169,9 @@ fn change(message: &Message, at: &str) -> Value {
 /// What names the incident. Digests are named by time, and clusters may share a routing key.
 fn key(notification: &Notification) -> String {
     let key = match &notification.topic {
-        Topic::Digest(_) => format!("{}/{}", webhook::key(notification), notification.message.cluster),
-        Topic::Thread(_) | Topic::Baseline(_) | Topic::Over(_) | Topic::Campaign(_) => webhook::key(notification),
+        Topic::Digest(_) | Topic::Thread(_) | Topic::Baseline(_) | Topic::Over(_) | Topic::Campaign(_) => {
+            webhook::key(notification)
+        }
     };
     if key.chars().count() <= KEY_MAX { key } else { format!("mtv-sentinel/{}", digest::sha256(&key)) }
 }

@@ -4,6 +4,8 @@
 
 use super::{Reason, Verdict, Why};
 use crate::config::{Credential, Form, Place};
+use base64::prelude::{BASE64_STANDARD, Engine};
+use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 use std::path::Path;
 use tokio::time::Instant;
@@ -49,9 +51,22 @@ fn taken(path: &Path, form: Form, read: std::io::Result<String>) -> Result<Secre
     Ok(text.trim().into())
 }
 
+/// What stands in `Authorization: Basic` for the user of a URL, in either case, for servers repeat heads as they like; and the
+/// password.
+fn user(url: &str) -> Vec<String> {
+    let Some((user, _)) = url.split_once("://").and_then(|(_, rest)| rest.split('/').next()?.rsplit_once('@')) else {
+        return Vec::new();
+    };
+    let decoded = percent_decode_str(user).decode_utf8_lossy().into_owned();
+    let encoded = BASE64_STANDARD.encode(if decoded.contains(':') { decoded.clone() } else { format!("{decoded}:") });
+    let password = decoded.split_once(':').map(|(_, password)| password.to_owned());
+    [encoded.to_lowercase(), encoded].into_iter().chain(password).collect()
+}
+
 /// A text without secrets and without parts of them.
 pub(super) fn hide(text: &str, secrets: &[&SecretString]) -> String {
-    let mut hidden: Vec<&str> = Vec::new();
+    let users: Vec<String> = secrets.iter().flat_map(|secret| user(secret.expose_secret())).collect();
+    let mut hidden: Vec<&str> = users.iter().map(String::as_str).collect();
     for secret in secrets.iter().map(|secret| secret.expose_secret()) {
         hidden.push(secret);
         if let Some((_, rest)) = secret.split_once("://") {

@@ -15,9 +15,12 @@ use crate::plan::Time;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Requests to a server that are under way at once.
 const AT_ONCE: usize = 4;
+/// What a sender needs to say how far it came.
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// A kind of receiver, ready to send.
 pub(super) enum Sender {
@@ -52,7 +55,9 @@ impl Sender {
     /// Sends, with leave to, and within the time that is left of it.
     pub(super) async fn act(&self, permit: Permit, notification: &Notification, now: Time) -> Receipt {
         let left = permit.left().max(Duration::from_millis(1));
-        match tokio::time::timeout(left, self.send(notification, now)).await {
+        // It ends by itself a moment before, and then it knows how far it came.
+        let until = Instant::now() + left.saturating_sub(MOMENT.min(left / 4));
+        match tokio::time::timeout(left, self.send(notification, now, until)).await {
             Ok(receipt) => receipt,
             Err(_) => {
                 Verdict::Unknown(Why::new(Reason::Timeout, format!("no answer within {:?}", permit.deadline()))).into()
@@ -60,17 +65,17 @@ impl Sender {
         }
     }
 
-    async fn send(&self, notification: &Notification, now: Time) -> Receipt {
+    async fn send(&self, notification: &Notification, now: Time, until: Instant) -> Receipt {
         let sent = match self {
-            Self::Alertmanager(alertmanager) => alertmanager.send(notification, now).await,
+            Self::Alertmanager(alertmanager) => alertmanager.send(notification, now, until).await,
             Self::KubernetesEvents(events) => events.send(notification).await,
             Self::Log => {
                 log::send(notification);
                 Ok(Verdict::Delivered.into())
             }
-            Self::PagerDuty(pagerduty) => pagerduty.send(notification, now).await,
-            Self::Slack(slack) => slack.send(notification, now).await,
-            Self::Webhook(webhook) => webhook.send(notification, now).await,
+            Self::PagerDuty(pagerduty) => pagerduty.send(notification, now, until).await,
+            Self::Slack(slack) => slack.send(notification, now, until).await,
+            Self::Webhook(webhook) => webhook.send(notification, now, until).await,
         };
         sent.unwrap_or_else(Receipt::from)
     }

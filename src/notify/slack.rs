@@ -18,11 +18,11 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 /// Errors of which Slack says that some of it may have been done.
-const AMBIGUOUS: [&str; 2] = ["fatal_error", "internal_error"];
+const AMBIGUOUS: [&str; 3] = ["fatal_error", "internal_error", "update_failed"];
 /// Errors after which the same may be tried again: nothing was done.
 const BUSY: [&str; 4] = ["ratelimited", "rate_limited", "service_unavailable", "request_timeout"];
 /// Errors that speak of what is sent: the same will never be taken.
-const NEVER: [&str; 14] = [
+const NEVER: [&str; 15] = [
     "attachment_payload_limit_exceeded",
     "invalid_arguments",
     "invalid_arg_name",
@@ -32,25 +32,38 @@ const NEVER: [&str; 14] = [
     "invalid_blocks_format",
     "invalid_charset",
     "invalid_json",
+    "invalid_payload",
     "invalid_post_type",
     "msg_blocks_too_long",
     "msg_too_long",
     "no_text",
     "too_many_attachments",
 ];
-/// Errors that say that the message that is to be edited or answered is out of reach (somebody deleted it, it is too old), or
-/// its channel is. A new message may still get through, to the channel that is configured now.
-const GONE: [&str; 9] = [
-    "cannot_reply_to_message",
-    "cant_update_message",
-    "channel_not_found",
-    "edit_window_closed",
-    "is_archived",
-    "is_inactive",
-    "message_not_found",
-    "not_in_channel",
-    "thread_not_found",
+/// Errors that speak of the token, and so of every message. Any other one of an edit or a reply speaks of the message that is to
+/// be edited or answered, or of its channel: somebody deleted it, it is too old, it is in another workspace. A new message may
+/// still get through, to the channel that is configured now.
+const OF_THE_TOKEN: [&str; 14] = [
+    "access_denied",
+    "account_inactive",
+    "ekm_access_denied",
+    "enterprise_is_restricted",
+    "invalid_auth",
+    "method_deprecated",
+    "missing_scope",
+    "no_permission",
+    "not_allowed_token_type",
+    "not_authed",
+    "org_login_required",
+    "team_access_not_granted",
+    "token_expired",
+    "token_revoked",
 ];
+
+/// Words of a 400 that speak of where an incoming webhook goes, which somebody can mend, and not of the message (docs.slack.dev,
+/// "Sending messages using incoming webhooks", and the changelog of 2016-05-17).
+const OF_THE_WEBHOOK: [&str; 5] = ["channel_not_found", "no_active_hooks", "no_service", "team_disabled", "user_not_found"];
+/// Slack's own names are a tenth of this.
+const NAME_MAX: usize = 100;
 
 /// A Slack with its client.
 #[derive(Debug)]
@@ -109,8 +122,7 @@ impl Sender {
         Ok(Self { client: Client::new(&config.client)?, config })
     }
 
-    pub(super) async fn send(&self, notification: &Notification, now: Time) -> Sent {
-        let until = self.client.until();
+    pub(super) async fn send(&self, notification: &Notification, now: Time, until: Instant) -> Sent {
         let body = payload(notification);
         match &self.config.way {
             SlackWay::Webhook(url) => {
@@ -151,7 +163,7 @@ impl Bot<'_> {
             Some(done) => done,
         };
         match done {
-            Ok(remote) => Ok(Receipt { verdict: Verdict::Delivered, remote }),
+            Ok(remote) => Ok(Receipt { verdict: Verdict::Delivered, remote, is_of_this_alone: false }),
             Err(Failure::Gone(verdict) | Failure::Ends(verdict)) => Err(verdict),
         }
     }
@@ -167,7 +179,7 @@ impl Bot<'_> {
         headers.insert(AUTHORIZATION, client::bearer(self.token).map_err(Failure::Ends)?);
         let post = Post { url: &url, headers, body: body.to_string(), until: self.until, secrets: &[self.token] };
         let answer = self.client.post(post, self.now).await.map_err(Failure::Ends)?;
-        judge(&answer)
+        judge(&answer, more.iter().any(|(name, _)| matches!(*name, "ts" | "thread_ts")))
     }
 }
 
@@ -175,6 +187,7 @@ impl Bot<'_> {
 fn judge_webhook(answer: &Answer) -> Verdict {
     let is_ok = answer.body.trim() == "ok" || serde_json::from_str::<Said>(&answer.body).is_ok_and(|said| said.ok);
     match answer.verdict() {
+        Verdict::Refused(_) if OF_THE_WEBHOOK.contains(&answer.body.trim()) => answer.to_be_mended(),
         Verdict::Delivered if !is_ok => {
             Verdict::Unknown(Why::new(Reason::Answer, format!("it did not answer ok: {}", answer.said)))
         }
@@ -183,7 +196,7 @@ fn judge_webhook(answer: &Answer) -> Verdict {
 }
 
 /// What the answer of a method means. Whether it did something stands in the body, and the status is 200 all the same.
-fn judge(answer: &Answer) -> Result<Option<Text>, Failure> {
+fn judge(answer: &Answer, is_follow_up: bool) -> Result<Option<Text>, Failure> {
     match answer.verdict() {
         Verdict::Delivered => {}
         verdict => return Err(Failure::Ends(verdict)),
@@ -194,8 +207,8 @@ fn judge(answer: &Answer) -> Result<Option<Text>, Failure> {
     };
     let Said { ok, error, channel, ts } = said;
     if ok {
-        let is_known = !channel.is_empty() && !ts.is_empty();
-        return Ok(is_known.then(|| format!("{channel}/{ts}").into()));
+        let name = format!("{channel}/{ts}");
+        return Ok((name.len() <= NAME_MAX && Message::of(&name).is_some()).then(|| name.into()));
     }
     let error = error.as_str();
     let why = |reason| Why::new(reason, answer.said.clone());
@@ -203,7 +216,7 @@ fn judge(answer: &Answer) -> Result<Option<Text>, Failure> {
         () if AMBIGUOUS.contains(&error) => Failure::Ends(Verdict::Unknown(why(Reason::Server))),
         () if BUSY.contains(&error) => Failure::Ends(Verdict::NotSent(answer.wait, why(Reason::Busy))),
         () if NEVER.contains(&error) => Failure::Ends(Verdict::Refused(why(Reason::Rejected))),
-        () if GONE.contains(&error) => Failure::Gone(answer.to_be_mended()),
+        () if is_follow_up && !OF_THE_TOKEN.contains(&error) => Failure::Gone(answer.to_be_mended()),
         // A token that has expired, a channel that the bot is not in, and what Slack may think of later.
         () => Failure::Ends(answer.to_be_mended()),
     })

@@ -13,6 +13,7 @@ use crate::plan::Time;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 /// So many alerts are in a payload; the rest is counted.
 const MOST_ALERTS: usize = 100;
@@ -33,9 +34,8 @@ impl Sender {
         Ok(Self { client: Client::new(&config.client)?, config })
     }
 
-    pub(super) async fn send(&self, notification: &Notification, now: Time) -> Sent {
+    pub(super) async fn send(&self, notification: &Notification, now: Time, until: Instant) -> Sent {
         let WebhookConfig { url, bearer_token, hmac_secret, headers, .. } = &self.config;
-        let until = self.client.until();
         let url = secret::read(url, until).await?;
         let token = secret::read_if(bearer_token.as_ref(), until).await?;
         let hmac_secret = secret::read_if(hmac_secret.as_ref(), until).await?;
@@ -70,28 +70,28 @@ pub fn payload(notification: &Notification, at: &str) -> Value {
     let is_over = matches!(message.turn, Turn::Resolved | Turn::Over);
     let status = if is_over { "resolved" } else { "firing" };
     let annotations = json!({"summary": message.title, "description": message.text});
-    let alerts: Vec<Value> = notification
-        .alerts
-        .iter()
-        .take(MOST_ALERTS)
-        .map(|alert| {
-            json!({
-                "status": status,
-                "labels": labels(alert, &message.cluster),
-                "annotations": {"summary": message.title, "description": cut(&alert.reason, REASON_MAX)},
-                "startsAt": alert.since.to_string(),
-                // Alertmanager's word for an end that is not known.
-                "endsAt": if is_over { at } else { "0001-01-01T00:00:00Z" },
-                "generatorURL": message.links.first().map(|link| link.href.as_str()).unwrap_or_default(),
-                "fingerprint": fingerprint(alert),
-            })
+    let link = message.links.first().map(|link| link.href.as_str()).unwrap_or_default();
+    let entry = |(alert, is_over): (&Alert, bool)| {
+        json!({
+            "status": if is_over { "resolved" } else { "firing" },
+            "labels": labels(alert, &message.cluster),
+            "annotations": {"summary": message.title, "description": cut(&alert.reason, REASON_MAX)},
+            "startsAt": alert.since.to_string(),
+            // Alertmanager's word for an end that is not known.
+            "endsAt": if is_over { at } else { "0001-01-01T00:00:00Z" },
+            "generatorURL": link,
+            "fingerprint": fingerprint(alert),
         })
-        .collect();
+    };
+    // What has ended is said once, so it comes first: what fires is said again.
+    let ended = notification.ended.iter().map(|alert| (alert, true));
+    let all = || ended.clone().chain(notification.alerts.iter().map(|alert| (alert, is_over)));
+    let alerts: Vec<Value> = all().take(MOST_ALERTS).map(entry).collect();
     let common = common(&alerts);
     json!({
         "version": "4",
         "groupKey": key(notification),
-        "truncatedAlerts": notification.alerts.len().saturating_sub(MOST_ALERTS),
+        "truncatedAlerts": all().count().saturating_sub(MOST_ALERTS),
         "status": status,
         "receiver": notification.receiver.as_str(),
         "groupLabels": {},
@@ -104,14 +104,16 @@ pub fn payload(notification: &Notification, at: &str) -> Value {
 
 /// What names the incident: made of stable identifiers, never of text.
 pub(super) fn key(notification: &Notification) -> String {
+    // What is named by a time is named so in every cluster and for every receiver.
+    let whose = format!("{}/{}", notification.message.cluster, notification.receiver);
     let topic = match &notification.topic {
         Topic::Thread(ThreadId { uid, attempt, topic, subject, episode }) => {
             format!("{topic}/{uid}/{attempt}/{subject}/{episode}")
         }
-        Topic::Digest(at) => format!("digest/{}", at.unix()),
-        Topic::Baseline(at) => format!("baseline/{}", at.unix()),
-        Topic::Over(at) => format!("over/{}", at.unix()),
-        Topic::Campaign(at) => format!("campaign/{}", at.unix()),
+        Topic::Digest(at) => format!("digest/{}/{whose}", at.unix()),
+        Topic::Baseline(at) => format!("baseline/{}/{whose}", at.unix()),
+        Topic::Over(at) => format!("over/{}/{whose}", at.unix()),
+        Topic::Campaign(at) => format!("campaign/{}/{whose}", at.unix()),
     };
     format!("mtv-sentinel/{topic}/{}", notification.episode)
 }

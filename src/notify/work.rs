@@ -14,7 +14,7 @@ use crate::plan::Time;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 /// All receivers.
@@ -23,12 +23,19 @@ pub struct Notifier {
     own: Arc<Own>,
     leadership: Leadership,
     now: fn() -> Time,
+    /// Whether the program stops: then nothing is begun any more.
+    stopping: watch::Receiver<bool>,
 }
 
 impl Notifier {
     /// `now` tells the time to those who want it in a message.
     pub fn new(senders: Senders, own: Arc<Own>, leadership: Leadership, now: fn() -> Time) -> Self {
-        Self { senders, own, leadership, now }
+        Self { senders, own, leadership, now, stopping: watch::channel(false).1 }
+    }
+
+    /// Begins nothing any more when this says so; what is under way then comes to its end.
+    pub fn until(self, stopping: watch::Receiver<bool>) -> Self {
+        Self { stopping, ..self }
     }
 
     /// Delivers notifications until the sender is gone, so that what is due when the program stops is still told. Each is
@@ -44,6 +51,8 @@ impl Notifier {
         let mut queues = self.start(&mut workers, &done);
         loop {
             tokio::select! {
+                // What is due may be for somebody who comes with the change.
+                biased;
                 Some(senders) = changes.recv() => {
                     self.senders = senders;
                     queues = self.start(&mut workers, &done);
@@ -51,8 +60,8 @@ impl Notifier {
                 next = due.recv() => {
                     let Some(notification) = next else { break };
                     let Some(queue) = queues.get(&notification.receiver) else {
-                        // It was decided before the configuration changed, and nobody keeps account of it any more.
-                        tracing::info!(receiver = %notification.receiver, title = notification.message.title, "there is no such receiver any more");
+                        // It was decided before the configuration changed.
+                        answer(&done, notification, Reason::Denied, "there is no such receiver any more", Duration::ZERO);
                         continue;
                     };
                     let _ = queue.send(notification);
@@ -77,7 +86,7 @@ impl Notifier {
         for (name, (sender, deadline)) in &self.senders.by_name {
             let (queue, due) = mpsc::unbounded_channel();
             queues.insert(name.clone(), queue);
-            let office = (self.leadership.clone(), *deadline);
+            let office = (self.leadership.clone(), *deadline, self.stopping.clone());
             workers.spawn(work(
                 Arc::clone(sender),
                 office,
@@ -95,7 +104,7 @@ impl Notifier {
 /// tried: it is decided anew when that is over, by what is true then.
 async fn work(
     sender: Arc<Sender>,
-    (leadership, deadline): (Leadership, Duration),
+    (leadership, deadline, stopping): (Leadership, Duration, watch::Receiver<bool>),
     own: Arc<Own>,
     now: fn() -> Time,
     mut due: mpsc::UnboundedReceiver<Notification>,
@@ -109,26 +118,30 @@ async fn work(
             Some(ended) = under_way.join_next(), if !under_way.is_empty() => {
                 if let Ok((notification, receipt, took)) = ended {
                     own.observe_delivery(&notification.receiver, took, notification.failures > 0);
-                    let is_busy = matches!(receipt.verdict, Verdict::NotSent(..));
+                    let is_busy = matches!(receipt.verdict, Verdict::NotSent(..)) && !receipt.is_of_this_alone;
                     let pause = finish(notification, receipt, &mut backoff, &own, now(), (&done, dead_letters.as_ref()));
-                    alone_until = is_busy.then(|| Instant::now() + pause);
+                    if is_busy {
+                        // What ends beside it does not make it shorter.
+                        alone_until = alone_until.max(Some(Instant::now() + pause));
+                    }
                 }
             }
             next = due.recv(), if under_way.len() < sender.at_once() => {
                 let Some(notification) = next else { break };
                 let left = alone_until.map(|until| until.saturating_duration_since(Instant::now()));
                 if let Some(pause) = left.filter(|left| !left.is_zero()) {
-                    let Notification { receiver, topic, term, message, .. } = notification;
-                    let verdict = Verdict::NotSent(None, Why::new(Reason::Busy, "it is left alone"));
-                    let _ = done.send(Done { receiver, topic, term, title: message.title, verdict, remote: None, pause });
+                    answer(&done, notification, Reason::Busy, "it is left alone", pause);
+                    continue;
+                }
+                // What has not been tried is not in doubt at the next start.
+                if *stopping.borrow() {
+                    answer(&done, notification, Reason::Denied, "this program stops", Duration::ZERO);
                     continue;
                 }
                 // The fence: whoever is not in office any more begins nothing.
                 let permit = leadership.permit(deadline).filter(|permit| permit.term() == notification.term);
                 let Some(permit) = permit else {
-                    let Notification { receiver, topic, term, message, .. } = notification;
-                    let verdict = Verdict::NotSent(None, Why::new(Reason::Denied, "this replica is not in office"));
-                    let _ = done.send(Done { receiver, topic, term, title: message.title, verdict, remote: None, pause: Duration::ZERO });
+                    answer(&done, notification, Reason::Denied, "this replica is not in office", Duration::ZERO);
                     continue;
                 };
                 let sender = Arc::clone(&sender);
@@ -149,6 +162,14 @@ async fn work(
     }
 }
 
+/// Answers for a notification that was not tried.
+fn answer(done: &mpsc::UnboundedSender<Done>, of: Notification, reason: Reason, why: &str, pause: Duration) {
+    let Notification { receiver, topic, term, message, .. } = of;
+    let verdict = Verdict::NotSent(None, Why::new(reason, why));
+    // The loop is gone only when the program stops.
+    let _ = done.send(Done { receiver, topic, term, title: message.title, verdict, remote: None, pause });
+}
+
 /// Counts and answers what became of a notification; how long the receiver is to be left alone.
 fn finish(
     notification: Notification,
@@ -160,7 +181,7 @@ fn finish(
 ) -> Duration {
     let began = notification.alerts.iter().map(|alert| alert.fires).min().filter(|_| !notification.topic.is_told_once());
     let Notification { receiver, topic, term, message, alerts, .. } = notification;
-    let Receipt { verdict, remote } = receipt;
+    let Receipt { verdict, remote, .. } = receipt;
     if let Some(why) = &message.fallback {
         tracing::warn!(%receiver, "{why}; the built-in text is sent");
         own.count_template_failure();

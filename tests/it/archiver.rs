@@ -53,7 +53,13 @@ impl Scene {
     }
 
     async fn read(&self) -> Live {
-        self.cluster.read(&self.key(), now()).await.unwrap()
+        loop {
+            // A server that begins to keep a kind asks for patience.
+            match self.cluster.read(&self.key(), now()).await {
+                Err(Failure::NotDone(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
+                other => return other.unwrap(),
+            }
+        }
     }
 
     fn kubectl(&self, arguments: &[&str], input: &str) -> String {
@@ -195,7 +201,13 @@ async fn a_missing_right_is_named_and_an_answer_that_is_lost_is_known_to_be() {
     });
     let settings = mtv_sentinel::app::cluster_settings(&config.unwrap());
     let cluster = Cluster::new(mtv_sentinel::watch::cluster::connect(&settings).await.unwrap());
-    let denied = cluster.read(&scene.key(), now()).await.unwrap_err();
+    let denied = loop {
+        // A server that begins to keep a kind asks for patience.
+        match cluster.read(&scene.key(), now()).await {
+            Err(Failure::NotDone(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
+            other => break other.unwrap_err(),
+        }
+    };
     assert!(matches!(&denied, Failure::Denied(why) if why.contains("cannot get resource \"plans\"")), "{denied:?}");
     let rule = ["--verb=get,list,patch", "--resource=plans,migrations,providers,networkmaps,storagemaps"];
     let rule = [rule[0].to_owned(), rule[1].replace(',', ".forklift.konveyor.io,") + ".forklift.konveyor.io"];
@@ -206,7 +218,7 @@ async fn a_missing_right_is_named_and_an_answer_that_is_lost_is_known_to_be() {
         // Rights take a moment.
         match cluster.read(&scene.key(), now()).await {
             Ok(live) => break live,
-            Err(Failure::Denied(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(Failure::Denied(_) | Failure::NotDone(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
             Err(other) => panic!("{other:?}"),
         }
     };

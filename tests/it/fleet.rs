@@ -64,6 +64,13 @@ impl Home {
         self.plane.kubectl(&[&["-n", self.namespace], &patch[..]].concat(), "");
     }
 
+    /// Whether the ledger knows of nothing that is on its way.
+    pub fn has_nothing_under_way(&self) -> bool {
+        let ledger = ["get", "configmap", "mtv-sentinel-ledger-0", "--ignore-not-found", "-o", "jsonpath={.data.account}"];
+        let account = self.plane.kubectl(&[&["-n", self.namespace], &ledger[..]].concat(), "");
+        !account.is_empty() && !account.contains("\"sending\"")
+    }
+
     pub fn delete(&self, plan: &str) {
         self.plane.kubectl(&["-n", self.namespace, "delete", "plans.forklift.konveyor.io", plan], "");
     }

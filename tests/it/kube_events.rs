@@ -53,7 +53,7 @@ fn every_message_makes_the_events_of_its_alerts_and_a_baseline_makes_none() {
             continue;
         }
         assert_eq!(made.len(), notification.alerts.len() + notification.ended.len(), "{sample}");
-        for (alert, (about, event)) in notification.alerts.iter().chain(&notification.ended).zip(&made) {
+        for (alert, (about, event)) in notification.ended.iter().chain(&notification.alerts).zip(&made) {
             let is_over = notification.message.turn == Turn::Resolved || notification.ended.contains(alert);
             assert_eq!((&about.key, about.kind), (alert.scope.key(), alert.scope.kind()));
             assert_eq!(event.is_warning, !is_over && alert.severity != Severity::Info, "{sample}: {event:?}");

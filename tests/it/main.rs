@@ -44,6 +44,7 @@ mod keeper;
 mod kube_events;
 mod lease;
 mod real_alertmanager;
+mod receivers;
 mod scripted;
 mod simulated;
 mod stand_ins;
@@ -57,6 +58,7 @@ mod kills;
 mod reload;
 mod replicas;
 mod restart;
+mod terms;
 
 // the rules of the house
 mod docs;

@@ -71,6 +71,14 @@ pub(super) fn check_open_url(text: &str) -> Result<(), &'static str> {
 /// If it is not.
 pub(super) fn check_url(text: &str) -> Result<(), &'static str> {
     let uri = text.parse::<http::Uri>().ok();
-    let is_http = |uri: &http::Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+    // The type takes any number for a port.
+    let has_port = |uri: &http::Uri| match uri.authority().map(|authority| authority.as_str().rsplit_once(':')) {
+        Some(Some((_, port))) if port.bytes().all(|byte| byte.is_ascii_digit()) && !port.is_empty() => {
+            port.parse::<u16>().is_ok()
+        }
+        Some(_) | None => true,
+    };
+    let is_http =
+        |uri: &http::Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && has_port(uri);
     if uri.as_ref().is_some_and(is_http) { Ok(()) } else { Err("is no http or https URL") }
 }

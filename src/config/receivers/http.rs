@@ -3,14 +3,14 @@
 use super::credential::{Credential, Form};
 use super::keys::{Keys, Shown};
 use super::rate::Rate;
+use crate::config::LONGEST_ACTION;
 use crate::config::setting::Setting;
 use figment::value::Value;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long one message may take, if nothing else is said, and at most: who has lost the leadership may be acting still for so
-/// long, and whoever has it now waits for that.
-const LONGEST: Duration = Duration::from_secs(5);
+/// How long one message may take, if nothing else is said, and at most.
+const LONGEST: Duration = LONGEST_ACTION;
 
 /// How a server is spoken to.
 #[derive(Clone, Debug)]

@@ -29,7 +29,7 @@ impl Setting for Option<Rate> {
         let window = window.trim();
         let window = if window.starts_with(|c: char| c.is_ascii_digit()) { window.to_owned() } else { format!("1{window}") };
         let window = humantime::parse_duration(&window).map_err(|error| error.to_string())?;
-        let fits = (1..=1_000_000).contains(&messages) && window >= Duration::from_millis(10);
+        let fits = (1..=1_000_000).contains(&messages) && window >= Duration::from_secs(1);
         if fits { Ok(Some(Rate { messages, window })) } else { Err(String::new()) }
     }
     fn show(&self) -> String {

@@ -40,11 +40,14 @@ impl SlackConfig {
     pub(super) fn take(keys: &mut Keys<'_>) -> Option<Self> {
         let is_bot = ["token", "channel", "api_url"].iter().any(|name| keys.has(name));
         let (url, token) = (keys.secret("url", Form::Url), keys.secret("token", Form::Word));
-        let channel: Option<String> = keys.take("channel").filter(|channel: &String| !channel.is_empty());
+        let channel = keys.take("channel").map(|channel: String| channel.trim().to_owned());
+        let channel = channel.filter(|channel| !channel.is_empty());
         let api_url: String = keys.take("api_url").unwrap_or_else(|| API.to_owned());
         let api_url = api_url.trim_end_matches('/').to_owned();
         if let Err(why) = check_open_url(&api_url) {
             keys.refuse(format!("its api_url {why}"));
+        } else if api_url.contains(['?', '#']) {
+            keys.refuse("its api_url has a ? or # in it: the names of methods are written behind it");
         }
         let client = ClientConfig::take(keys, Some(RATE));
         let way = match (url, token, channel) {
