@@ -34,6 +34,12 @@ impl Clock {
         Time::from_unix(seconds).unwrap_or(if seconds < 0 { Time::MIN } else { Time::MAX })
     }
 
+    /// How much of this second of the wall clock is over.
+    #[allow(clippy::disallowed_methods)]
+    fn of_this_second() -> Duration {
+        Duration::from_nanos(jiff::Timestamp::now().subsec_nanosecond().unsigned_abs().into())
+    }
+
     /// The wall clock's time as recordings have it: RFC 3339 with milliseconds.
     #[allow(clippy::disallowed_methods)]
     pub fn wall_text() -> String {
@@ -64,7 +70,8 @@ impl Clock {
     pub fn until(&self, at: Time) -> Option<Duration> {
         let left = at.since(self.now()?);
         match self {
-            Self::Wall => Some(left),
+            // This second has begun a while ago.
+            Self::Wall => Some(left.saturating_sub(Self::of_this_second())),
             Self::Recorded { ended: true, .. } => left.is_zero().then_some(left),
             Self::Recorded { speed, .. } => Some(Duration::from_secs_f64((left.as_secs_f64() / speed).min(1e9))),
         }
