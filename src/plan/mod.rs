@@ -26,7 +26,7 @@ pub use flags::{Flag, Flags};
 pub use labels::{OF_THE_PLAN, PLAN_LABELS};
 pub use matcher::{Matcher, Operator};
 pub use model::{
-    Attempt, Condition, Key, Migration, ObjectRef, Plan, Precopy, Provider, Step, Task, Text, Vm,
+    Attempt, Condition, Key, MOST_LABELS, Migration, OURS, ObjectRef, Plan, Precopy, Provider, Step, Task, Text, Vm,
     VmError, VmRef, Warm,
 };
 pub use phase::{PlanPhase, VmOutcome, VmPhase, plan_phase, vm_phase};
