@@ -43,6 +43,7 @@ soak: tools ## Measure a large cluster: first sync and relist of 10,500 plans (S
 docs: ## Make the generated files anew
 	$(RUN) metrics --format md > docs/metrics.md
 	$(RUN) rules > docs/alerts.md
+	$(RUN) guards > docs/archiving.md
 	$(RUN) check-config --sample > config/mtv-sentinel.yaml
 
 tools: ## Build what the tests need (pinned, outside the repository)

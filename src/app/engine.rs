@@ -4,6 +4,7 @@
 //! Owned by the loop in `app`; `cli` uses it for `render`. It owns the store, the alerts, what was told, the decisions and the
 //! rendered lines. Everything is computed from the current objects; nothing is queued in it.
 
+use super::archiving::Archiving;
 use super::blindness::Blindness;
 use super::telling::{Answer, Known, Telling};
 use crate::alert::{AlertState, Alerts, Memory, RULES, Scope};
@@ -16,7 +17,7 @@ use crate::ledger::{Account, Recovered};
 use crate::message::{Notice, Notification};
 use crate::metrics::{Cache, Exposition, Own, PlanContext};
 use crate::plan::{Event, Key, Kind, Time};
-use crate::policy::{self, Decision, Policy};
+use crate::policy::Decision;
 use crate::store::{Changes, Report, Store, WatchId};
 use crate::watch::{Observation, Seen};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,8 +34,7 @@ pub struct Engine {
     exports: bool,
     /// Who leads, in words; empty where there is no lease.
     leads: Arc<str>,
-    policy: Option<Policy>,
-    decisions: imbl::OrdMap<Key, Decision>,
+    archiving: Archiving,
     /// When to conclude again about something that does not change.
     deadlines: BTreeSet<(Time, Scope)>,
     /// The deadline of each.
@@ -78,8 +78,7 @@ impl Engine {
             telling: Telling::new(config, Arc::clone(&own)),
             exports: true,
             leads: "".into(),
-            policy: config.archive.policy(),
-            decisions: imbl::OrdMap::new(),
+            archiving: Archiving::new(&config.archive.policies.0, Arc::clone(&own)),
             deadlines: BTreeSet::new(),
             deadline_of: BTreeMap::new(),
             cache: Cache::default(),
@@ -138,6 +137,10 @@ impl Engine {
                 if !self.synced {
                     self.synced = true;
                     self.begin(at, &mut outcome);
+                    // Until now nothing could be archived, for something could still have come.
+                    if self.archiving.is_on() {
+                        self.conclude_everything(at, &mut outcome);
+                    }
                 }
                 Changes::default()
             }
@@ -187,8 +190,7 @@ impl Engine {
         let mut outcome = Outcome::default();
         self.alert_settings = config.alerts.settings();
         self.alerts.set_settings(self.alert_settings.clone());
-        self.policy = config.archive.policy();
-        self.decisions = imbl::OrdMap::new();
+        self.archiving.configure(&config.archive.policies.0, &self.store);
         self.shown_labels = config.metrics.shown_labels();
         self.config = config.show().into();
         if let Some(now) = now {
@@ -238,8 +240,7 @@ impl Engine {
     }
 
     fn split(&mut self) -> (&mut Telling, Known<'_>) {
-        let is_candidate = |decision: &&Decision| matches!(decision, Decision::Archive(_));
-        let candidates = self.policy.as_ref().map(|_| self.decisions.values().filter(is_candidate).count());
+        let candidates = self.archiving.candidates();
         (&mut self.telling, Known { alerts: &self.alerts, store: &self.store, candidates })
     }
 
@@ -314,7 +315,7 @@ impl Engine {
         View {
             snapshot,
             exposition,
-            decisions: self.decisions.clone(),
+            decisions: self.archiving.decisions(),
             synced: self.synced,
             at: self.at,
             health: self.watches.health().clone(),
@@ -332,7 +333,7 @@ impl Engine {
         self.store = Store::default();
         self.alerts = Alerts::new(self.alert_settings.clone());
         self.telling.restart();
-        self.decisions = imbl::OrdMap::new();
+        self.archiving.restart();
         self.deadlines.clear();
         self.deadline_of.clear();
         self.cache = Cache::default();
@@ -359,8 +360,15 @@ impl Engine {
         self.conclude_all(due, now, outcome);
     }
 
-    fn conclude_all(&mut self, scopes: BTreeSet<Scope>, now: Time, outcome: &mut Outcome) {
+    fn conclude_all(&mut self, mut scopes: BTreeSet<Scope>, now: Time, outcome: &mut Outcome) {
         let mut alerts_changed = false;
+        let Self { archiving, store, .. } = self;
+        let note = |scope: &Scope| match scope {
+            Scope::Plan(key) => archiving.note(key, store),
+            Scope::Provider(_) => BTreeSet::new(),
+        };
+        let others: Vec<Key> = scopes.iter().flat_map(note).collect();
+        scopes.extend(others.into_iter().map(Scope::Plan));
         for scope in scopes {
             alerts_changed |= match &scope {
                 Scope::Plan(key) => self.conclude(key, now, outcome),
@@ -406,21 +414,18 @@ impl Engine {
         let scope = Scope::Plan(key.clone());
         let state = self.store.plan(key).cloned();
         let evaluated = self.alerts.plan(key, state.as_deref(), self.watches.seen(now));
-        let before = self.decisions.get(key).copied();
         let Some(state) = state else {
             self.set_deadline(&scope, None);
-            self.decisions.remove(key);
+            self.archiving.forget(key);
             self.cache.remove_plan(key);
             return evaluated.changed;
         };
-        let decision = self.policy.as_ref().map(|policy| policy::decide(&state, policy, now));
-        if let Some(decision) = decision {
-            self.decisions.insert(key.clone(), decision);
-            if before != Some(decision) {
-                outcome.decisions.push(Decided { plan: key.clone(), decision });
-            }
+        let decided = self.archiving.decide(&state, &self.store, self.synced, self.watches.seen(now));
+        if let Some((decision, true)) = &decided {
+            outcome.decisions.push(Decided { plan: key.clone(), decision: Arc::clone(decision) });
         }
-        let again = [evaluated.again, decision.and_then(Decision::look_again)].into_iter().flatten().min();
+        let decision = decided.as_ref().map(|(decision, _)| &**decision);
+        let again = [evaluated.again, decision.and_then(Decision::until)].into_iter().flatten().min();
         self.set_deadline(&scope, again);
         let alerts = self.alerts.of(&scope);
         self.cache.put_plan(&PlanContext { state: &state, decision, alerts, shown_labels: &self.shown_labels });

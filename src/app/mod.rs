@@ -3,6 +3,7 @@
 //! Called by `cli`, which has read files and environment. One loop owns the model; each output has one task, and none waits
 //! for another: the published view (scrapes), the notifications, the archiver.
 
+mod archiving;
 mod blindness;
 mod engine;
 mod journal;

@@ -1,4 +1,4 @@
-//! Carries out what the archive policy decides; in dry-run, the only mode there is, it tells what it would do.
+//! Carries out what the archive policies decide; in dry-run, the only mode there is, it tells what it would do.
 //!
 //! Run by `app` as one task, fed by the loop, which never waits for it. It never imports `http`, `watch` or `notify`.
 
@@ -10,6 +10,7 @@ pub use compare::beside_archived;
 
 use crate::plan::Key;
 use crate::policy::Decision;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// The decision about a plan has changed.
@@ -17,25 +18,20 @@ use tokio::sync::mpsc;
 pub struct Decided {
     /// The plan.
     pub plan: Key,
-    /// What the policy says of it now.
-    pub decision: Decision,
+    /// What the policies say of it now.
+    pub decision: Arc<Decision>,
 }
 
 /// Tells what would be archived, until the sender is gone.
 pub async fn dry_run(mut decisions: mpsc::UnboundedReceiver<Decided>) {
     while let Some(Decided { plan, decision }) = decisions.recv().await {
-        let reason = decision.reason().as_str();
-        match decision {
-            Decision::Archive(_) => {
-                tracing::info!(namespace = %plan.namespace, plan = %plan.name, reason, "would archive (dry run)");
-            }
-            Decision::Wait(_, again) => {
-                let again = again.map(|at| at.to_string()).unwrap_or_default();
-                tracing::debug!(namespace = %plan.namespace, plan = %plan.name, reason, again, "would not archive yet");
-            }
-            Decision::Never(_) => {
-                tracing::debug!(namespace = %plan.namespace, plan = %plan.name, reason, "would not archive")
-            }
+        let (namespace, plan, reason) = (plan.namespace.as_str(), plan.name.as_str(), decision.reason().as_str());
+        let policy = decision.policy().map(|name| name.as_str()).unwrap_or_default();
+        let says = decision.says();
+        match &*decision {
+            Decision::Archive(_) => tracing::info!(namespace, plan, policy, reason, "would archive (dry run): {says}"),
+            Decision::Wait(_) => tracing::debug!(namespace, plan, policy, reason, "would not archive yet: {says}"),
+            Decision::Never(_) => tracing::debug!(namespace, plan, policy, reason, "would not archive: {says}"),
         }
     }
 }

@@ -55,8 +55,7 @@ pub(super) fn run(args: DemoArgs) -> Result<(), Failure> {
         // What took minutes in the lab takes days elsewhere: here nothing waits for more of it.
         ("notify.group_wait", Some("0s".to_owned())),
         ("notify.group_interval", Some("0s".to_owned())),
-        ("archive.mode", Some("dry-run".to_owned())),
-        ("archive.succeeded_older_than", Some(ARCHIVE_AFTER.to_owned())),
+        ("archive.policies", Some(format!("[{{name: demo, after: {ARCHIVE_AFTER}}}]"))),
         ("metrics.plan_labels", Some("[app, wave]".to_owned())),
     ];
     let config = ConfigArgs::default().load(flags)?;
@@ -98,12 +97,12 @@ impl Journal for Story {
         lines.extend(outcome.oddities.iter().map(|oddity| format!("          {oddity}")));
         lines.extend(outcome.events.iter().filter_map(|event| self.event(event)));
         for decided in &outcome.decisions {
-            if let Decision::Archive(_) = decided.decision {
+            if let Decision::Archive(_) = *decided.decision {
                 lines.push(self.line(
                     None,
                     &decided.plan,
                     "36",
-                    "would archive: it succeeded long enough ago, and no guard objects",
+                    "would archive: it succeeded long enough ago, and no guard stops it",
                 ));
             }
         }

@@ -3,9 +3,11 @@
 //! Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 done, but some of the input could not be read.
 
 mod alerts;
+mod archive;
 mod check_config;
 mod completion;
 mod demo;
+mod guards;
 mod log;
 mod metrics;
 mod preview;
@@ -32,7 +34,7 @@ const PARTIAL: u8 = 3;
 #[command(
     name = "mtv-sentinel",
     version = crate::app::VERSION,
-    about = "Watches Forklift (MTV) migration plans: exports progress, reports failures, archives finished plans",
+    about = "Watches Forklift (MTV) migration plans: exports progress, reports failures, tells which finished plans to archive",
     args_conflicts_with_subcommands = true,
     after_help = "Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 done, but some of the input could not be read.\n\
                   Without a command it runs the daemon."
@@ -54,6 +56,8 @@ enum Command {
     Render(render::RenderArgs),
     /// Print what deserves attention now: alerts that fire or are about to
     Alerts(alerts::AlertsArgs),
+    /// Print which plans the archive policies would archive, why not the others, and what would be deleted
+    Archive(archive::ArchiveArgs),
     /// Print a message as a person would get it
     Preview(preview::PreviewArgs),
     /// Send a receiver a message that is marked as a test, and the end of it
@@ -66,6 +70,8 @@ enum Command {
     Metrics(metrics::MetricsArgs),
     /// Print the reference of all alert rules
     Rules(rules::RulesArgs),
+    /// Print the reference of archiving: what it deletes, and what keeps a plan from it
+    Guards(guards::GuardsArgs),
     /// Print version, commit and target
     Version(version::VersionArgs),
     /// Print a completion script for a shell
@@ -155,12 +161,14 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Render(args) => render::run(args),
         Command::Alerts(args) => alerts::run(args),
+        Command::Archive(args) => archive::run(args),
         Command::Preview(args) => preview::run(args),
         Command::TestNotify(args) => test_notify::run(args),
         Command::Record(args) => record::run(args),
         Command::CheckConfig(args) => check_config::run(args),
         Command::Metrics(args) => metrics::run(args),
         Command::Rules(args) => rules::run(args),
+        Command::Guards(args) => guards::run(args),
         Command::Version(args) => version::run(args),
         Command::Completion(args) => completion::run(args),
     };

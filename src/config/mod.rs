@@ -25,7 +25,7 @@ mod source;
 mod web;
 
 pub use alerts::AlertsConfig;
-pub use archive::{ArchiveConfig, ArchiveMode};
+pub use archive::{ArchiveConfig, Policies};
 pub use files::FilesConfig;
 pub use http::HttpConfig;
 pub use kubernetes::KubernetesConfig;
@@ -134,7 +134,7 @@ config! {
     live message: MessageConfig, "How notifications read, and what they link to.";
     fixed ledger: LedgerConfig, "Where it is kept what was told to whom.";
     fixed lease: LeaseConfig, "Which of several replicas notifies and archives.";
-    live archive: ArchiveConfig, "What happens to plans that have succeeded.";
+    live archive: ArchiveConfig, "Which finished plans are archived, and when.";
     fixed kubernetes: KubernetesConfig, "The source cluster.";
     fixed files: FilesConfig, "The source files:PATH.";
     fixed replay: ReplayConfig, "The source replay:PATH.";

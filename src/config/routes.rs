@@ -72,8 +72,8 @@ impl RouteConfig {
     }
 }
 
-/// A key of a route, if it is there.
-fn key<T: Setting>(dict: &Dict, name: &str, wrong: &mut Vec<String>) -> Option<T> {
+/// A key of an item of a list, if it is there.
+pub(super) fn key<T: Setting>(dict: &Dict, name: &str, wrong: &mut Vec<String>) -> Option<T> {
     let value = dict.get(name)?;
     let said = |why: String| format!("{name}: {}", if why.is_empty() { format!("it takes {}", T::ACCEPTS) } else { why });
     T::parse(value).map_err(|why| wrong.push(said(why))).ok()
@@ -81,7 +81,7 @@ fn key<T: Setting>(dict: &Dict, name: &str, wrong: &mut Vec<String>) -> Option<T
 
 /// A list of matchers, or one text with several.
 #[derive(Clone, Debug, Default)]
-struct Matchers(Vec<Matcher>);
+pub(super) struct Matchers(pub(super) Vec<Matcher>);
 
 impl Setting for Matchers {
     const ACCEPTS: &'static str = "a list of matchers such as severity=\"critical\"";

@@ -19,9 +19,6 @@ pub const LABELS: &[(&str, &str)] = &[
     ("target_namespace", "where the VMs go; empty for an alert of a provider"),
 ];
 
-/// Prefix of the labels that are the plan's own, as in `migration_plan_labels`.
-pub const OF_THE_PLAN: &str = "label_";
-
 /// An alert with the objects that it is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Labels<'a> {
@@ -66,14 +63,7 @@ impl<'a> Labels<'a> {
             ("source_type", _) => self.provider.map_or("", |provider| provider.kind.as_str()),
             ("type", _) => of_plan(|state| state.plan.migration_type().as_str()),
             ("target_namespace", _) => of_plan(|state| &state.plan.target_namespace),
-            (name, _) => name.strip_prefix(OF_THE_PLAN).map_or("", |name| self.own(name)),
+            (name, _) => self.plan.map_or("", |state| state.own_label(name)),
         }
-    }
-
-    /// A label of the plan by its Prometheus name: every character that is no ASCII letter or digit has become `_`.
-    fn own(&self, name: &str) -> &'a str {
-        let safe = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-        let labels = self.plan.into_iter().flat_map(|state| state.plan.labels.iter());
-        labels.into_iter().find(|(key, _)| key.chars().map(safe).eq(name.chars())).map_or("", |(_, value)| value)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Called by the loop after each evaluation. Pure: it decides, `notify` sends, the ledger keeps the account. A reader begins
 //! with `conversation`, the state machine of one receiver and one topic; `due` runs all of them and opens new ones, `begin`
-//! takes stock at the start. `thread` says which alerts are one conversation, `route` with `matcher` and `labels` who is told,
+//! takes stock at the start. `thread` says which alerts are one conversation, `route` with `labels` who is told,
 //! `scene` how things stand now, `pace` how fast a receiver takes it, `campaign` when a report is due,
 //! `overview` how the conversations stand. `mirror` is apart from all that: what fires, for who is shown it as it stands.
 
@@ -14,7 +14,6 @@ mod campaign;
 mod conversation;
 mod due;
 mod labels;
-mod matcher;
 mod mirror;
 mod overview;
 mod pace;
@@ -23,13 +22,13 @@ mod route;
 mod scene;
 mod thread;
 
+pub use crate::plan::{Matcher, OF_THE_PLAN, Operator};
 pub use alert_set::AlertSet;
 pub use begin::{Began, Lost};
 pub use campaign::{CampaignReport, Reported, Schedule};
 pub use conversation::{Conversation, Intent, Outcome, Receiver};
 pub use due::{Dispatch, Due, Settled, Told};
-pub use labels::{LABELS, Labels, OF_THE_PLAN};
-pub use matcher::{Matcher, Operator};
+pub use labels::{LABELS, Labels};
 pub use mirror::{Mirrored, Mirrors};
 pub use overview::{DeadLetter, Line, Pending, Stage};
 pub use pace::Pace;

@@ -5,10 +5,10 @@
 
 use super::campaign::Schedule;
 use super::labels::Labels;
-use super::matcher::Matcher;
 use super::mirror::Mirrors;
 use super::pace::Pace;
 use crate::alert::Severity;
+use crate::plan::Matcher;
 use crate::plan::Text;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

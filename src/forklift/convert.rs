@@ -1,19 +1,16 @@
 //! From the loose shapes to the model: every wrong field and unknown word is noted, none is fatal.
 
 use super::intern::Interner;
-use super::loose::{Entries, List, Loose, Presence};
-use super::{Decoded, Issue, Object, conditions, shapes};
+use super::loose::{Entries, List, Loose};
+use super::{Decoded, Issue, Object, conditions, managers, shapes};
 use crate::plan::{
-    Attempt, Category, Condition, Key, Kind, Migration, MigrationType, ObjectRef, Plan, Precopy, Provider, ProviderPhase,
-    ProviderType, Stage, Step, StepName, StepPhase, Task, Text, Time, Vm, VmError, VmRef, Warm,
+    Attempt, Category, Condition, Key, Kind, MOST_LABELS, Migration, MigrationType, OURS, ObjectRef, Plan, Precopy,
+    Provider, ProviderPhase, ProviderType, Stage, Step, StepName, StepPhase, Task, Text, Time, Vm, VmError, VmRef, Warm,
 };
 use std::collections::HashSet;
 
-/// Annotations with this prefix are addressed to us.
-const OURS: &str = "mtv-sentinel.io/";
-
-/// Labels of a plan beyond this number are not kept.
-const MOST_LABELS: usize = 64;
+/// Annotations with a longer value are not kept, unless they are addressed to us: tools keep whole objects in them.
+const LONGEST_ANNOTATION: usize = 256;
 
 pub(super) fn decode(kind: Kind, key: Key, json: &[u8]) -> serde_json::Result<Decoded> {
     let mut reader = Reader::default();
@@ -107,8 +104,8 @@ impl Reader {
         }
     }
 
-    fn vm_refs(&mut self, field: &'static str, list: List<shapes::Reference>) -> Box<[VmRef]> {
-        let shapes = self.list(field, list).into_iter();
+    fn vm_refs(&mut self, field: &'static str, shapes: Vec<shapes::Reference>) -> Box<[VmRef]> {
+        let shapes = shapes.into_iter();
         shapes.map(|shape| VmRef { id: self.text(field, shape.id), name: self.text(field, shape.name) }).collect()
     }
 
@@ -125,17 +122,24 @@ impl Reader {
         let providers = self.take("spec.provider", spec.provider).unwrap_or_default();
 
         let mut labels = self.entries("metadata.labels", metadata.labels);
+        let mut annotations = self.entries("metadata.annotations", metadata.annotations);
+        let writers = self.list("metadata.managedFields", metadata.managed_fields).into_iter();
+        let writers: Vec<Text> = writers.filter_map(|writer| writer.manager.value()).collect();
+        let names = labels.iter().chain(&annotations).map(|(name, _)| name.as_str());
+        let manager = managers::manager(names, writers.iter().map(Text::as_str));
         labels.sort();
         labels.truncate(MOST_LABELS);
-        let mut annotations = self.entries("metadata.annotations", metadata.annotations);
-        annotations.retain_mut(|(name, _)| match name.strip_prefix(OURS) {
-            Some(ours) => {
-                *name = ours.into();
-                true
-            }
-            None => false,
-        });
+        annotations.retain(|(name, value)| value.len() <= LONGEST_ANNOTATION || name.starts_with(OURS));
         annotations.sort();
+        let wanted = self.list("spec.vms", spec.vms);
+        let own: Vec<bool> = wanted.iter().map(|vm| vm.delete_vm_on_fail_migration == Loose::Is(true)).collect();
+        let wanted = self.vm_refs("spec.vms", wanted);
+        let mut vms = self.vms(latest.vms);
+        let delete_failed = self.take("spec.deleteVmOnFailMigration", spec.delete_vm_on_fail_migration).unwrap_or(true);
+        // What the plan says counts for all of its VMs.
+        for (wanted, _) in wanted.iter().zip(own).filter(|(_, own)| *own && !delete_failed) {
+            vms.iter_mut().filter(|vm| wanted.names(vm)).for_each(|vm| vm.delete_failed = true);
+        }
 
         Plan {
             key,
@@ -145,20 +149,40 @@ impl Reader {
             created: self.take("metadata.creationTimestamp", metadata.creation_timestamp),
             labels: labels.into(),
             annotations: annotations.into(),
-            owned: matches!(self.take("metadata.ownerReferences", metadata.owner_references), Some(Presence(true))),
+            owner: self.owner(metadata.owner_references),
+            manager: manager.into(),
+            deleting: !matches!(metadata.deletion_timestamp, Loose::Absent),
+            delete_failed,
             spec_type: self.migration_type(spec.r#type),
             spec_warm: self.take("spec.warm", spec.warm).unwrap_or_default(),
             archived: self.take("spec.archived", spec.archived).unwrap_or_default(),
             source: self.reference("spec.provider.source", providers.source).key,
             destination: self.reference("spec.provider.destination", providers.destination).key,
             target_namespace: self.text("spec.targetNamespace", spec.target_namespace),
-            wanted: self.vm_refs("spec.vms", spec.vms),
+            wanted,
             conditions: self.conditions("status.conditions", status.conditions),
             started: self.take("status.migration.started", latest.started),
             completed: self.take("status.migration.completed", latest.completed),
             attempts: self.attempts(latest.history),
-            vms: self.vms(latest.vms),
+            vms,
         }
+    }
+
+    /// The first of the owners, as `Kind name`.
+    fn owner(&mut self, owners: List<shapes::Owner>) -> Text {
+        const FIELD: &str = "metadata.ownerReferences";
+        // One that cannot be read is an owner all the same: who asks is to leave the plan alone.
+        let is_owned = match &owners {
+            Loose::Absent => false,
+            Loose::Is(owners) => !owners.is_empty(),
+            Loose::Wrong => true,
+        };
+        let names = |owner: &shapes::Owner| match (&owner.kind, &owner.name) {
+            (Loose::Is(kind), Loose::Is(name)) => Some(format!("{kind} {name}").into()),
+            (Loose::Is(_) | Loose::Absent | Loose::Wrong, _) => None,
+        };
+        let named = self.list(FIELD, owners).iter().find_map(names);
+        named.unwrap_or_else(|| if is_owned { "an object".into() } else { Text::new() })
     }
 
     /// A plan without a type is cold, unless it is warm by the older field.
@@ -202,6 +226,7 @@ impl Reader {
             name: self.text("status.migration.vms[].name", shape.name),
             id: self.text("status.migration.vms[].id", shape.id),
             new_name: self.text("status.migration.vms[].newName", shape.new_name),
+            delete_failed: shape.delete_vm_on_fail_migration.value().unwrap_or_default(),
             stage: self.word("status.migration.vms[].phase", shape.phase, Stage::parse, Stage::Unknown),
             started: self.take("status.migration.vms[].started", shape.started),
             completed: self.take("status.migration.vms[].completed", shape.completed),
@@ -303,7 +328,10 @@ impl Reader {
             created: self.take("metadata.creationTimestamp", metadata.creation_timestamp),
             cutover: self.take("spec.cutover", spec.cutover),
             vm_cutovers: cutovers.into(),
-            cancels: self.vm_refs("spec.cancel", spec.cancel),
+            cancels: {
+                let cancels = self.list("spec.cancel", spec.cancel);
+                self.vm_refs("spec.cancel", cancels)
+            },
             conditions: self.conditions("status.conditions", status.conditions),
             completed: self.take("status.completed", status.completed),
         }

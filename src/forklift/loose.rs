@@ -149,20 +149,6 @@ impl<T: Field> Field for Entries<T> {
     }
 }
 
-/// Something that is only asked whether it is there and not empty.
-#[derive(Debug)]
-pub(super) struct Presence(pub(super) bool);
-
-impl Field for Presence {
-    fn list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Loose<Self>, A::Error> {
-        let mut any = false;
-        while list.next_element::<IgnoredAny>()?.is_some() {
-            any = true;
-        }
-        Ok(Loose::Is(Presence(any)))
-    }
-}
-
 /// Makes structs with `derive(Deserialize)` into fields that are JSON objects.
 macro_rules! map {
     ($($name:ident),+ $(,)?) => {$(

@@ -10,6 +10,7 @@ mod conditions;
 mod convert;
 mod intern;
 mod loose;
+mod managers;
 mod shapes;
 
 use crate::plan::{Key, Kind, Migration, Plan, Provider};

@@ -2,7 +2,7 @@
 //!
 //! Field names and meanings: Forklift `pkg/apis/forklift/v1beta1`. Used by `convert` only.
 
-use super::loose::{self, Entries, List, Loose, Presence};
+use super::loose::{self, Entries, List, Loose};
 use crate::plan::{Text, Time};
 use serde::Deserialize;
 
@@ -36,10 +36,24 @@ shapes! {
         creation_timestamp: Loose<Time>,
         labels: Loose<Entries<Text>>,
         annotations: Loose<Entries<Text>>,
-        owner_references: Loose<Presence>,
+        owner_references: List<Owner>,
+        deletion_timestamp: Loose<Text>,
+        managed_fields: List<FieldManager>,
     }
 
-    Reference { namespace: Loose<Text>, name: Loose<Text>, uid: Loose<Text>, id: Loose<Text> }
+    Owner { kind: Loose<Text>, name: Loose<Text> }
+
+    /// Who wrote fields of an object, without the fields.
+    FieldManager { manager: Loose<Text> }
+
+    Reference {
+        namespace: Loose<Text>,
+        name: Loose<Text>,
+        uid: Loose<Text>,
+        id: Loose<Text>,
+        /// Of a VM of a plan only.
+        delete_vm_on_fail_migration: Loose<bool>,
+    }
 
     Condition {
         r#type: Loose<Text>,
@@ -56,6 +70,7 @@ shapes! {
         archived: Loose<bool>,
         provider: Loose<Providers>,
         target_namespace: Loose<Text>,
+        delete_vm_on_fail_migration: Loose<bool>,
         vms: List<Reference>,
     }
 
@@ -71,6 +86,7 @@ shapes! {
         id: Loose<Text>,
         name: Loose<Text>,
         new_name: Loose<Text>,
+        delete_vm_on_fail_migration: Loose<bool>,
         phase: Loose<Text>,
         started: Loose<Time>,
         completed: Loose<Time>,

@@ -3,6 +3,7 @@
 //! Times are RFC 3339, sizes bytes, ratios 0 to 1; a field without a value is left out.
 
 use super::answer::Answer;
+use super::archiving::ArchiveOf;
 use super::{Server, View};
 use crate::alert::{Alert, Scope, worst_first};
 use crate::plan::{Condition, Key, PlanState, Step, Time, Vm, VmPhase, VmState};
@@ -72,7 +73,7 @@ pub(super) fn json(code: StatusCode, body: &impl Serialize) -> Answer {
 
 /// An instant, written as RFC 3339.
 #[derive(Clone, Copy)]
-pub(super) struct Instant(Time);
+pub(super) struct Instant(pub(super) Time);
 
 impl Serialize for Instant {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -109,21 +110,13 @@ object! {
         r#type: &'static str, source: ProviderOf<'a>, destination: ProviderOf<'a>, attempts: usize, vms_by_phase: BTreeMap<&'static str, u32>, labels: BTreeMap<&'a str, &'a str>,
         conditions: Vec<ConditionOf<'a>>, ;
         progress_ratio: f64, disk_bytes: u64, transferred_bytes: u64, created: Instant, started: Instant, completed: Instant, cutover: Instant, last_progress: Instant,
-        archive: ArchiveOf, ;
+        archive: ArchiveOf<'a>, ;
         target_namespace,
     }
 }
 
 object! { struct ProviderOf { namespace: &'a str, name: &'a str, ; ready: bool, r#type: &'static str, ; } }
 object! { struct ConditionOf { r#type: &'a str, category: &'static str, ; since: Instant, ; reason, message, } }
-
-#[derive(Serialize)]
-struct ArchiveOf {
-    decision: &'static str,
-    reason: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    look_again: Option<Instant>,
-}
 
 /// A plan with its VMs and attempts.
 #[derive(Serialize)]
@@ -198,7 +191,7 @@ object! {
 object! { struct TaskOf { name: &'a str, phase: &'static str, done: u32, total: u32, ; precopy: u16, ; } }
 
 impl<'a> Summary<'a> {
-    fn of(state: &'a PlanState, view: &View) -> Self {
+    fn of(state: &'a PlanState, view: &'a View) -> Self {
         let plan = &*state.plan;
         let counts = VmPhase::ALL.iter().zip(state.vm_counts()).filter(|(_, count)| *count > 0);
         Self {
@@ -224,11 +217,7 @@ impl<'a> Summary<'a> {
             completed: instant(plan.completed),
             cutover: instant(state.cutover()),
             last_progress: instant(state.last_progress()),
-            archive: view.decisions.get(&plan.key).map(|decision| ArchiveOf {
-                decision: decision.as_str(),
-                reason: decision.reason().as_str(),
-                look_again: instant(decision.look_again()),
-            }),
+            archive: view.decisions.get(&plan.key).map(|decision| ArchiveOf::of(state, decision)),
         }
     }
 }
@@ -245,7 +234,7 @@ impl<'a> ProviderOf<'a> {
 }
 
 impl<'a> Detail<'a> {
-    fn of(state: &'a PlanState, view: &View) -> Self {
+    fn of(state: &'a PlanState, view: &'a View) -> Self {
         let attempts = state.plan.attempts.iter();
         Self {
             summary: Summary::of(state, view),

@@ -1,11 +1,12 @@
 //! The HTTP listener: metrics, probes, API. Read-only.
 //!
 //! Run by `app` as one task. It sees the published [`View`] and nothing else of the model, and never imports `watch`, `notify`
-//! or `archive`. `routes` says what there is, `negotiate` which form a scrape gets, `api` what the JSON looks like, `answer`
+//! or `archive`. `routes` says what there is, `negotiate` which form a scrape gets, `api` what the JSON looks like, `archiving` the part about archiving, `answer`
 //! what they give, `server` holds the limits, `auth` and `web` say who may ask and how.
 
 mod answer;
 mod api;
+mod archiving;
 mod auth;
 mod deadline;
 mod negotiate;
@@ -16,6 +17,7 @@ mod server;
 mod web;
 
 pub use api::alerts_json;
+pub use archiving::{archive_json, in_order, losses_to_come};
 pub use negotiate::{Negotiated, negotiate};
 pub use server::{Server, serve};
 pub use web::Web;
@@ -35,8 +37,8 @@ pub struct View {
     pub snapshot: Snapshot,
     /// The metrics about them.
     pub exposition: Exposition,
-    /// What the archive policy says of each plan; empty while archiving is off.
-    pub decisions: imbl::OrdMap<Key, Decision>,
+    /// What the archive policies say of each plan; empty while there are none.
+    pub decisions: imbl::OrdMap<Key, Arc<Decision>>,
     /// Whether everything that was there at the start has been seen.
     pub synced: bool,
     /// The time of the last observation, by the source's clock.

@@ -73,7 +73,7 @@ pub struct PlanContext<'a> {
     /// Its alerts.
     pub alerts: &'a [Alert],
     /// What the archive policy says of it; `None` where archiving is off.
-    pub decision: Option<Decision>,
+    pub decision: Option<&'a Decision>,
     /// Plan labels that are shown, as (name in Kubernetes, name in Prometheus).
     pub shown_labels: &'a [(String, String)],
 }
@@ -152,7 +152,7 @@ pub static FAMILIES: &[Family] = &[
     family!("migration_plan_alert", None, &["plan_namespace", "plan", "alert", "severity"], Plan(plan_alert),
         "The rules that fire for a plan, always 1."),
     family!("migration_plan_archive_decision", None, &["plan_namespace", "plan", "decision", "reason"], Plan(archive_decision),
-        "What the archive policy says of a plan and why, always 1; absent while archiving is off."),
+        "What the archive policy says of a plan and why, always 1; absent while there is no policy."),
 
     family!("migration_vm_status", None, &["plan_namespace", "plan", "vm", "vm_id", "phase"],
         Plan(|p, out| p.each_vm(|l, _, vm| out.one(&[l[0], l[1], l[2], l[3], vm.phase.as_str()]))),

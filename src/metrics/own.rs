@@ -169,6 +169,12 @@ own! {
         "Messages of which a template failed, so that the built-in text was sent";
     alerts: Family<Labels<3>, Gauge> = "mtv_sentinel_alerts", "gauge", ["rule", "severity", "state"],
         "Alerts, pending and firing, of the rules that are on";
+    archive_candidates: Family<Labels<1>, Gauge> = "mtv_sentinel_archive_candidates", "gauge", ["policy"],
+        "Plans that a policy would archive now";
+    archive_oldest: Family<Labels<1>, Gauge> = "mtv_sentinel_archive_oldest_candidate_timestamp_seconds", "gauge", ["policy"],
+        "Since when the first of them is old enough; absent while there is none";
+    archive_decisions: Family<Labels<3>, Gauge> = "mtv_sentinel_archive_decisions", "gauge", ["policy", "decision", "reason"],
+        "Plans by what the archive policies say of them; the policy is empty for those that none is about";
     leader: Gauge = "mtv_sentinel_leader", "gauge", [],
         "Whether this replica holds the lease, so that it notifies and archives; 1 where there is no lease";
     lease_term: Gauge = "mtv_sentinel_lease_term", "gauge", [],
@@ -458,6 +464,29 @@ impl Own {
     /// A template failed on a message, and the built-in text was sent.
     pub fn count_template_failure(&self) {
         self.template_failures.inc();
+    }
+
+    /// The counts of plans by policy begin anew: there may be others.
+    pub fn clear_archive(&self) {
+        self.archive_candidates.clear();
+        self.archive_oldest.clear();
+        self.archive_decisions.clear();
+    }
+
+    /// How many plans a policy would archive, and since when the first of them is due.
+    pub fn set_archive_candidates(&self, policy: &str, number: usize, oldest: Option<crate::plan::Time>) {
+        let labels = [("policy", policy.to_owned())];
+        self.archive_candidates.get_or_create_owned(&labels).set(count(number));
+        match oldest {
+            Some(oldest) => drop(self.archive_oldest.get_or_create_owned(&labels).set(oldest.unix().into())),
+            None => drop(self.archive_oldest.remove(&labels)),
+        }
+    }
+
+    /// How many plans there are of which a policy says this.
+    pub fn set_archive_decisions(&self, policy: &str, decision: &'static str, reason: &'static str, number: usize) {
+        let labels = [("policy", policy.to_owned()), ("decision", decision.to_owned()), ("reason", reason.to_owned())];
+        self.archive_decisions.get_or_create_owned(&labels).set(count(number));
     }
 
     /// How many alerts of a rule are in a state.

@@ -12,6 +12,8 @@ mod words;
 mod cutover;
 mod events;
 mod flags;
+mod labels;
+mod matcher;
 mod model;
 mod phase;
 mod progress;
@@ -21,8 +23,11 @@ mod time;
 pub use cutover::effective_cutover;
 pub use events::{Event, Fact, diff};
 pub use flags::{Flag, Flags};
+pub use labels::{OF_THE_PLAN, PLAN_LABELS};
+pub use matcher::{Matcher, Operator};
 pub use model::{
-    Attempt, Condition, Key, Migration, ObjectRef, Plan, Precopy, Provider, Step, Task, Text, Vm, VmError, VmRef, Warm,
+    Attempt, Condition, Key, MOST_LABELS, Migration, OURS, ObjectRef, Plan, Precopy, Provider, Step, Task, Text, Vm,
+    VmError, VmRef, Warm,
 };
 pub use phase::{PlanPhase, VmOutcome, VmPhase, plan_phase, vm_phase};
 pub use progress::{VmProgress, current_step, plan_ratio, vm_progress};

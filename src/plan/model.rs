@@ -70,6 +70,12 @@ impl Condition {
     }
 }
 
+/// Labels of a plan beyond this number are not kept.
+pub const MOST_LABELS: usize = 64;
+
+/// Annotations with this prefix are addressed to us.
+pub const OURS: &str = "mtv-sentinel.io/";
+
 /// A Plan: which VMs move where, and how the latest attempt stands.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
@@ -83,12 +89,19 @@ pub struct Plan {
     pub observed_generation: Option<u32>,
     /// Creation time.
     pub created: Option<Time>,
-    /// Labels, in order of name.
+    /// Labels, in order of name, at most [`MOST_LABELS`].
     pub labels: Box<[(Text, Text)]>,
-    /// Annotations that are addressed to us (`mtv-sentinel.io/…`), without the prefix, in order of name.
+    /// Annotations, in order of name; those with long values only if they are addressed to us (`mtv-sentinel.io/…`).
     pub annotations: Box<[(Text, Text)]>,
-    /// Whether another object owns it: a GitOps tool or an operator may write it back.
-    pub owned: bool,
+    /// The object that owns it, as `Kind name`; empty if none does.
+    pub owner: Text,
+    /// The GitOps tool that manages it, as far as its metadata tells; empty if none does.
+    pub manager: Text,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// `spec.deleteVmOnFailMigration`: whether archiving deletes what was made of VMs that did not succeed. True if absent, which
+    /// is the default of the CRD.
+    pub delete_failed: bool,
     /// `spec.type`; `Cold` if absent.
     pub spec_type: MigrationType,
     /// `spec.warm`, the older way to say it.
@@ -161,7 +174,13 @@ impl Plan {
 
     /// The value of the annotation `mtv-sentinel.io/<name>`.
     pub fn annotation(&self, name: &str) -> Option<&str> {
-        self.annotations.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        let mut annotations = self.annotations.iter();
+        annotations.find(|(key, _)| key.strip_prefix(OURS) == Some(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether it has this annotation, or this label, with this value.
+    pub fn is_marked(&self, name: &str, value: &str) -> bool {
+        self.annotations.iter().chain(&self.labels).any(|(key, is)| key == name && is == value)
     }
 
     /// The value of a label.
@@ -212,6 +231,8 @@ pub struct Vm {
     pub id: Text,
     /// Name in the target where it had to change, else empty.
     pub new_name: Text,
+    /// `deleteVmOnFailMigration` of the VM itself, in the spec or the status.
+    pub delete_failed: bool,
     /// Where it stands in its itinerary. Never its outcome.
     pub stage: Stage,
     /// When it started; absent while it waits for a slot. Older than the attempt for a VM kept from an earlier one.

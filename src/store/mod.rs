@@ -58,9 +58,12 @@ impl Store {
     /// Takes the current version of an object, as observed at `at`.
     pub fn apply(&mut self, object: Object, at: Time) -> Changes {
         let (kind, key) = (object.kind(), object.key().clone());
-        self.unreadable.remove(&(kind, key.clone()));
+        let was_unreadable = self.unreadable.remove(&(kind, key.clone()));
         self.note_listed(kind, &key);
         let mut changes = Changes::default();
+        if kind == Kind::Plan && was_unreadable {
+            changes.plans.insert(key);
+        }
         match object {
             Object::Plan(plan) => self.put_plan(plan, at, &mut changes),
             Object::Migration(migration) => self.put_migration(migration, at, &mut changes),
@@ -77,8 +80,16 @@ impl Store {
         let mut changes = Changes::default();
         if kind == Kind::Plan && !self.plans.contains_key(&key) {
             self.put_plan(Plan { key, ..Plan::default() }, at, &mut changes);
+        } else if kind == Kind::Plan {
+            // What is concluded from it may depend on whether it is known as it is now.
+            changes.plans.insert(key);
         }
         changes
+    }
+
+    /// Whether the latest version of an object could not be decoded.
+    pub fn is_unreadable(&self, kind: Kind, key: &Key) -> bool {
+        self.unreadable.contains(&(kind, key.clone()))
     }
 
     /// Forgets an object.

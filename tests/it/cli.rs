@@ -44,6 +44,8 @@ fn help_names_every_command_and_the_exit_codes() {
         "demo",
         "render",
         "preview",
+        "archive",
+        "guards",
         "check-config",
         "metrics",
         "version",
@@ -125,7 +127,7 @@ fn render_prints_a_recording_at_an_instant_or_at_its_end() {
     assert!(middle.contains("plan=\"erp\",phase=\"Failed\"} 1\n"), "{middle}");
     // An instant after the end is the state at the end, at that time: what has become due is due.
     let later = command(&["render", "--source", &recording("b-fail-retry"), "--at", "2027-01-01T00:00:00Z"]);
-    let (_, later, _) = said({ later }.env("MTV_SENTINEL__ARCHIVE__MODE", "dry-run").output().unwrap());
+    let (_, later, _) = said({ later }.env("MTV_SENTINEL__ARCHIVE__POLICIES", "[{name: done}]").output().unwrap());
     assert!(later.contains("plan=\"erp\",decision=\"Archive\",reason=\"Due\"} 1\n"), "{later}");
 }
 

@@ -1,7 +1,7 @@
 //! The configuration: what is accepted, what is refused and how, and which layer counts.
 
 use crate::support::repository;
-use mtv_sentinel::config::{ArchiveMode, Config, Layers, LeaseMode, LogFormat, LogLevel, Source};
+use mtv_sentinel::config::{Config, Layers, LeaseMode, LogFormat, LogLevel, Source};
 use std::time::Duration;
 
 fn load(file: &str, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Config, Vec<String>> {
@@ -41,10 +41,10 @@ fn what_is_shown_loads_again_as_the_same() {
     let file =
         "{cluster: 'prod: 1', source: 'files:/a b/c', log: {level: debug, format: json}, metrics: {plan_labels: [a, 'b c']},
         http: {listen: '[::1]:9', header_timeout: 90m}, alerts: {off: [PlanFailed], severity: {PlanFailed: critical}},
-        archive: {mode: dry-run, succeeded_older_than: 45d}, replay: {at: '2026-11-23T15:37:44Z', speed: 2.5}}";
+        archive: {policies: [{name: done, after: 45d}]}, replay: {at: '2026-11-23T15:37:44Z', speed: 2.5}}";
     let config = load(file, &[], &[]).unwrap();
     assert_eq!(load(&config.show(), &[], &[]).unwrap().show(), config.show());
-    assert_eq!(config.archive.succeeded_older_than, Duration::from_secs(45 * 86_400));
+    assert_eq!(config.archive.policies.0[0].after, Duration::from_secs(45 * 86_400));
     assert_eq!((config.log.level, config.log.format), (LogLevel::Debug, LogFormat::Json));
     assert_eq!(config.general.source, Source::Files("/a b/c".into()));
     assert_eq!(config.metrics.plan_labels, ["a", "b c"]);
@@ -52,7 +52,7 @@ fn what_is_shown_loads_again_as_the_same() {
 
 #[test]
 fn flags_go_before_the_environment_and_that_before_the_file() {
-    let file = "{cluster: file, log: {level: error}, archive: {mode: dry-run}}";
+    let file = "{cluster: file, log: {level: error}, archive: {policies: [{name: done}]}}";
     let environment = [
         ("MTV_SENTINEL__CLUSTER", "environment"),
         ("MTV_SENTINEL__LOG__LEVEL", "warn"),
@@ -61,8 +61,8 @@ fn flags_go_before_the_environment_and_that_before_the_file() {
     ];
     let config = load(file, &environment, &[("log.level", "debug")]).unwrap();
     assert_eq!(
-        (config.general.cluster.as_str(), config.log.level, config.archive.mode),
-        ("environment", LogLevel::Debug, ArchiveMode::DryRun)
+        (config.general.cluster.as_str(), config.log.level, config.archive.policies.0[0].name.as_str()),
+        ("environment", LogLevel::Debug, "done")
     );
 }
 
@@ -74,15 +74,14 @@ fn the_environment_sets_every_type_of_key() {
         ("MTV_SENTINEL__HTTP__EXPOSE_CONFIG", "true"),
         ("MTV_SENTINEL__METRICS__PLAN_LABELS", "[app, wave]"),
         ("MTV_SENTINEL__REPLAY__SPEED", "0.5"),
-        ("MTV_SENTINEL__ARCHIVE__MODE", "off"),
-        ("MTV_SENTINEL__ARCHIVE__SUCCEEDED_OLDER_THAN", "1h 30m"),
+        ("MTV_SENTINEL__ARCHIVE__POLICIES", "[{name: done, after: 1h 30m, windows: [22:00-04:00]}]"),
         ("MTV_SENTINEL__ALERTS__SEVERITY", "{PlanFailed: info}"),
         ("MTV_SENTINEL__HTTP__LISTEN", ":9999"),
     ];
     let config = load("", &environment, &[]).unwrap();
     assert_eq!((config.general.cluster.as_str(), config.http.max_connections.0, config.http.expose_config), ("42", 7, true));
     assert_eq!(config.metrics.plan_labels, ["app", "wave"]);
-    assert_eq!(config.archive.succeeded_older_than, Duration::from_secs(5400));
+    assert_eq!(config.archive.policies.0[0].after, Duration::from_secs(5400));
     assert_eq!(config.http.listen.0, "0.0.0.0:9999".parse().unwrap());
     let token = load("", &[("MTV_SENTINEL__HTTP__BEARER_TOKEN", "0123456")], &[]).unwrap().http.bearer_token;
     assert_eq!(token.expose(), Some("0123456"));
@@ -158,11 +157,7 @@ fn each_mistake_is_named_with_its_path_its_value_what_is_accepted_and_where_it_i
             "log.level: \"loud\" is not accepted; it takes error, warn, info, debug or trace [sentinel.yaml]",
         ),
         ("log: {format: [text]}", "log.format: [\"text\"] is not accepted; it takes text or json [sentinel.yaml]"),
-        ("archive: {mode: enforce}", "archive.mode: \"enforce\" is not accepted; it takes off or dry-run [sentinel.yaml]"),
-        (
-            "archive: {succeeded_older_than: 30}",
-            "archive.succeeded_older_than: 30 is not accepted (it needs a unit); it takes a duration such as 30s, 5m, 12h, 30d or 1h 30m [sentinel.yaml]",
-        ),
+        ("archive: {mode: dry-run}", "archive.mode: there is no such key; there is policies [sentinel.yaml]"),
         (
             "files: {poll_interval: 0s}",
             "files.poll_interval: \"0s\" is not accepted; it takes a duration of at least 10ms, such as 2s or 1m [sentinel.yaml]",
@@ -246,7 +241,118 @@ fn durations_are_shown_as_people_write_them() {
     for (written, shown) in
         [("60d", "60d"), ("90m", "1h 30m"), ("1500ms", "1s 500ms"), ("0s", "0s"), ("1 day 2 hours", "1d 2h")]
     {
-        let config = load(&format!("archive: {{succeeded_older_than: {written}}}"), &[], &[]).unwrap();
-        assert!(config.show().contains(&format!("  succeeded_older_than: {shown}\n")), "{written}");
+        let config = load(&format!("notify: {{group_interval: {written}}}"), &[], &[]).unwrap();
+        assert!(config.show().contains(&format!("  group_interval: {shown}\n")), "{written}");
     }
+}
+
+/// What is said of a list of policies, without the list.
+fn refused(policies: &str) -> String {
+    let errors = load(&format!("archive: {{policies: [{policies}]}}"), &[], &[]).unwrap_err();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    let (_, why) = errors[0].split_once(" is not accepted (").unwrap();
+    why.split("); it takes a list of policies").next().unwrap().to_owned()
+}
+
+#[test]
+fn a_policy_is_refused_with_all_that_is_wrong_with_it() {
+    let acknowledgement = "[0] outcome Failed needs acknowledge: NAME=VALUE, an annotation or label that a person sets after the \
+                           analysis, or without_acknowledgement: i-accept-that-targets-are-deleted";
+    for (policies, expected) in [
+        ("{}", "[0] name is missing"),
+        ("5", "[0] it has no keys"),
+        ("{name: a, afer: 3d}", "[0] there is no such key as afer; did you mean after?"),
+        ("{name: a, after: 3}", "[0] after: it needs a unit"),
+        (
+            "{name: a, mode: enforce}",
+            "[0] mode: enforce is not in this version, which only tells what it would archive: use dry-run",
+        ),
+        ("{name: a, mode: off}", "[0] mode: it takes dry-run"),
+        ("{name: a, outcome: Archived}", "[0] outcome: it takes Succeeded, Canceled or Failed"),
+        ("{name: a, outcome: Failed}", acknowledgement),
+        (
+            "{name: a, outcome: Failed, acknowledge: analysed}",
+            "[0] acknowledge: it takes an annotation or label with its value, such as example.com/analysed=yes",
+        ),
+        (
+            "{name: a, outcome: Failed, without_acknowledgement: I-accept}",
+            "[0] without_acknowledgement: \"I-accept\" is not i-accept-that-targets-are-deleted",
+        ),
+        (
+            "{name: a, outcome: Failed, without_acknowledgement: true}",
+            "[0] without_acknowledgement: \"true\" is not i-accept-that-targets-are-deleted",
+        ),
+        (
+            "{name: a, without_acknowledgement: i-accept-that-targets-are-deleted}",
+            "[0] without_acknowledgement is for outcome Failed only",
+        ),
+        (
+            "{name: a, outcome: Failed, acknowledge: a=b, without_acknowledgement: i-accept-that-targets-are-deleted}",
+            "[0] acknowledge is set beside without_acknowledgement; keep one of them",
+        ),
+        (
+            "{name: a, matchers: [sourcetype!=ova]}",
+            "[0] matchers: plans have no label \"sourcetype\"; did you mean source_type?; a label of the object is label_NAME",
+        ),
+        (
+            "{name: a, matchers: [severity=critical]}",
+            "[0] matchers: plans have no label \"severity\"; there are namespace, plan, provider, source_type, type, target_namespace; a label of the object is label_NAME",
+        ),
+        ("{name: a, keep_last: 0}", "[0] keep_last: it takes a whole number from 1 to 1000000"),
+        (
+            "{name: a, keep_last: 1, keep_last_per: plan}",
+            "[0] keep_last_per: \"plan\" is no group; it takes namespace or label_NAME",
+        ),
+        ("{name: a, keep_last_per: namespace}", "[0] keep_last_per is set, and keep_last is not"),
+        (
+            "{name: a, windows: [Mon-Fri]}",
+            "[0] windows: \"Mon-Fri\" is no window; one is like Mon-Fri 20:00-06:00, Sat,Sun 00:00-24:00 or 22:00-04:00",
+        ),
+        (
+            "{name: a, windows: [Mo 20:00-06:00]}",
+            "[0] windows: there is no day \"Mo\"; there are Mon, Tue, Wed, Thu, Fri, Sat, Sun",
+        ),
+        (
+            "{name: a, windows: [01:00-01:00]}",
+            "[0] windows: \"01:00-01:00\" ends when it begins; a whole day is 00:00-24:00",
+        ),
+        ("{name: a, windows: [24:00-01:00]}", "[0] windows: \"24:00-01:00\" begins at 24:00; that is 00:00 of the next day"),
+        (
+            "{name: a, windows: [1:00-25:00]}",
+            "[0] windows: \"1:00-25:00\" is no window; one is like Mon-Fri 20:00-06:00, Sat,Sun 00:00-24:00 or 22:00-04:00",
+        ),
+        ("{name: a, max_per_hour: 0}", "[0] max_per_hour: it takes a whole number from 1 to 1000000"),
+        ("{name: a, max_concurrent: many}", "[0] max_concurrent: it takes a whole number from 1 to 1000000"),
+        ("{name: a, outcome: Canceled}, {name: a}", "[1] there is another policy \"a\""),
+        (
+            "{name: a, matchers: [namespace=x]}, {name: b, matchers: ['namespace=x', 'plan=y']}",
+            "[1] it can never count: \"a\" comes before it and is about all of its plans",
+        ),
+        (
+            "{after: 3}, {name: b, mode: enforce}",
+            "[0] name is missing; [0] after: it needs a unit; [1] mode: enforce is not in this version, which only tells what it would archive: use dry-run",
+        ),
+    ] {
+        assert_eq!(refused(policies), expected, "{policies}");
+    }
+}
+
+#[test]
+fn a_policy_is_shown_as_it_loads_again() {
+    let file = "{archive: {policies: [{name: old failures, matchers: ['namespace=~\"a\\\\.b|c\"', label_wave!=1], outcome: Failed, \
+        acknowledge: 'ops.example.com/analysed=yes, really', after: 90d, keep_last: 3, keep_last_per: label_wave, \
+        windows: [Mon-Fri 20:00-06:00, 'Sat,Sun 00:00-24:00'], max_per_hour: 4, max_concurrent: 2}, {name: done}, \
+        {name: all, outcome: Failed, without_acknowledgement: i-accept-that-targets-are-deleted}]}}";
+    let config = load(file, &[], &[]).unwrap();
+    let again = load(&config.show(), &[], &[]).unwrap();
+    assert_eq!(again.archive.policies, config.archive.policies);
+    assert_eq!(
+        config.show().lines().find(|line| line.starts_with("  policies:")).unwrap(),
+        "  policies: [{name: \"old failures\", matchers: [\"namespace=~\\\"a\\\\\\\\.b|c\\\"\", \"label_wave!=\\\"1\\\"\"], outcome: Failed, \
+         acknowledge: \"ops.example.com/analysed=yes, really\", after: 90d, keep_last: 3, keep_last_per: label_wave, \
+         windows: [\"Mon,Tue,Wed,Thu,Fri 20:00-06:00\", \"Sat,Sun 00:00-24:00\"], mode: dry-run, max_per_hour: 4, max_concurrent: 2}, \
+         {name: done, matchers: [], outcome: Succeeded, after: 30d, windows: [], mode: dry-run, max_per_hour: 10, max_concurrent: 1}, \
+         {name: all, matchers: [], outcome: Failed, without_acknowledgement: i-accept-that-targets-are-deleted, after: 30d, windows: [], \
+         mode: dry-run, max_per_hour: 10, max_concurrent: 1}]"
+    );
 }

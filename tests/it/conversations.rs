@@ -368,7 +368,7 @@ fn of_a_lost_part_of_the_ledger_what_is_older_counts_as_told_and_the_rest_is_a_p
 fn a_muted_plan_is_told_of_when_the_mute_ends_and_its_end_is_owed_all_the_same() {
     let muted = |until: &str, object: Object| match object {
         Object::Plan(mut plan) => {
-            plan.annotations = [("mute".into(), until.into())].into();
+            plan.annotations = [("mtv-sentinel.io/mute".into(), until.into())].into();
             Object::Plan(plan)
         }
         other => other,

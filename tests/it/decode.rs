@@ -43,9 +43,9 @@ fn every_field_that_is_read_arrives_in_the_model() {
     let plan = the_plan(&a_plan());
     assert_eq!(issues(&a_plan()), []);
     assert_eq!((plan.key.to_string().as_str(), plan.uid.as_str(), plan.generation), ("ns/p", "u", 2));
-    assert_eq!((plan.spec_type, plan.archived, plan.owned), (MigrationType::Warm, true, true));
+    assert_eq!((plan.spec_type, plan.archived, plan.owner.as_str()), (MigrationType::Warm, true, "an object"));
     assert_eq!((plan.label("wave"), plan.label("app"), plan.annotation("keep")), (Some("1"), Some("x"), Some("true")));
-    assert_eq!(plan.annotations.len(), 1, "annotations of others are not kept");
+    assert_eq!((plan.delete_failed, plan.vms[0].delete_failed, plan.deleting), (true, false, false));
     let vm = &plan.vms[0];
     let step = &vm.steps[0];
     assert_eq!(
@@ -53,6 +53,28 @@ fn every_field_that_is_read_arrives_in_the_model() {
         (Stage::CopyDisks, StepName::DiskTransfer, true, 5, 10)
     );
     assert_eq!((step.tasks[0].precopy, step.note.as_str()), (2, "Pod is running; "));
+}
+
+#[test]
+fn what_tells_who_writes_a_plan_back_and_what_an_archive_deletes_is_read() {
+    let mut object = a_plan();
+    let long = "x".repeat(257);
+    object["metadata"]["annotations"] = json!({"mtv-sentinel.io/keep": long, "kubectl.kubernetes.io/last-applied-configuration": long,
+        "ops.io/analysed": "yes"});
+    object["metadata"]["ownerReferences"] = json!([{"kind": "Wave", "name": "w1", "uid": "x"}, {"kind": "Other"}]);
+    object["metadata"]["managedFields"] =
+        json!([{"manager": "forklift-controller", "fieldsV1": {"f:status": {}}}, {"manager": "argocd-controller"}]);
+    object["metadata"]["deletionTimestamp"] = json!("2026-11-23T15:37:44Z");
+    object["spec"]["deleteVmOnFailMigration"] = json!(false);
+    object["status"]["migration"]["vms"][0]["deleteVmOnFailMigration"] = json!(true);
+    let plan = the_plan(&object);
+    assert_eq!(issues(&object), []);
+    assert_eq!((plan.owner.as_str(), plan.manager.as_str(), plan.deleting), ("Wave w1", "Argo CD", true));
+    assert_eq!((plan.delete_failed, plan.vms[0].delete_failed), (false, true));
+    // A long value of somebody else's is not kept.
+    assert_eq!(plan.annotations.len(), 2);
+    assert_eq!(plan.annotation("keep"), Some(long.as_str()));
+    assert!(plan.is_marked("ops.io/analysed", "yes") && !plan.is_marked("ops.io/analysed", "no"));
 }
 
 #[test]

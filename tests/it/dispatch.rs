@@ -121,8 +121,7 @@ struct Player {
 impl Player {
     fn new() -> Self {
         let environment = [
-            ("ARCHIVE__MODE", "dry-run"),
-            ("ARCHIVE__SUCCEEDED_OLDER_THAN", "30s"),
+            ("ARCHIVE__POLICIES", "[{name: done, after: 30s}]"),
             ("NOTIFY__GROUP_WAIT", "0s"),
             ("NOTIFY__GROUP_INTERVAL", "0s"),
         ];

@@ -14,6 +14,7 @@ fn the_generated_files_are_up_to_date() {
     for (path, generated) in [
         ("docs/metrics.md", reference_markdown()),
         ("docs/alerts.md", mtv_sentinel::alert::reference_markdown()),
+        ("docs/archiving.md", mtv_sentinel::policy::reference_markdown()),
         ("config/mtv-sentinel.yaml", Config::sample()),
     ] {
         assert!(read(path) == generated, "{path} is not what the code generates: run `make docs`");
@@ -22,7 +23,7 @@ fn the_generated_files_are_up_to_date() {
 
 /// Names of fields as the structs of the API declare them.
 fn fields_of_the_api() -> BTreeSet<String> {
-    let source = read("src/http/api.rs") + &read("src/http/notifications.rs");
+    let source = read("src/http/api.rs") + &read("src/http/archiving.rs") + &read("src/http/notifications.rs");
     let mut fields = BTreeSet::new();
     for block in source.split("struct ").skip(1) {
         let Some((name, body)) = block.split_once('{') else { continue };
@@ -91,6 +92,7 @@ fn links_between_pages_lead_somewhere() {
         "docs/api.md",
         "docs/metrics.md",
         "docs/alerts.md",
+        "docs/archiving.md",
         "docs/messages.md",
         "docs/notifications.md",
         "docs/runbooks/README.md",
@@ -120,3 +122,29 @@ fn the_page_on_notifications_has_every_label_and_every_key() {
         assert!(page.contains(key), "docs/notifications.md lacks {key}");
     }
 }
+
+#[test]
+fn the_page_on_archiving_has_every_key_of_a_policy_and_every_metric() {
+    let page = read("docs/archiving.md");
+    let config = Config::load(mtv_sentinel::config::Layers {
+        environment: vec![("MTV_SENTINEL__ARCHIVE__POLICIES".to_owned(), POLICY.to_owned())],
+        ..Default::default()
+    });
+    let shown = config.unwrap().show();
+    let keys = shown.lines().find_map(|line| line.strip_prefix("  policies: [{")).unwrap().split(", ");
+    let keys: Vec<&str> = keys.filter_map(|part| part.split_once(": ")).map(|(key, _)| key).collect();
+    assert!(keys.len() > 10, "{keys:?}");
+    for key in keys.into_iter().chain(["without_acknowledgement", "i-accept-that-targets-are-deleted"]) {
+        assert!(page.contains(&format!("`{key}`")), "docs/archiving.md lacks {key}");
+    }
+    for row in OWN.iter().filter(|row| row.name.contains("_archive_")) {
+        assert!(page.contains(row.name), "docs/archiving.md lacks {}", row.name);
+    }
+    let guards = format!("{} guards", mtv_sentinel::policy::GUARDS.len());
+    for path in ["README.md", "CHANGELOG.md"] {
+        assert!(read(path).contains(&guards), "{path} does not speak of {guards}");
+    }
+}
+
+/// A policy that has every key that is shown.
+const POLICY: &str = "[{name: x, outcome: Failed, acknowledge: a=b, keep_last: 1}]";

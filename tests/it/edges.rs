@@ -31,7 +31,7 @@ fn load(yaml: &str) -> Result<Config, String> {
 fn a_mute_that_is_taken_away_wakes_the_loop_though_no_alert_has_changed() {
     let muted = |value: &str| match failed("plan") {
         Object::Plan(mut plan) => {
-            plan.annotations = [("mute".into(), value.into())].into();
+            plan.annotations = [("mtv-sentinel.io/mute".into(), value.into())].into();
             Object::Plan(plan)
         }
         other => other,

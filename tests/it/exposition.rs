@@ -22,7 +22,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 fn config() -> Config {
-    let file = "{cluster: test, metrics: {plan_labels: [app, wave]}, archive: {mode: dry-run}}";
+    let file = "{cluster: test, metrics: {plan_labels: [app, wave]}, archive: {policies: [{name: done}]}}";
     Config::load(Layers { file: Some(("test".to_owned(), file.to_owned())), ..Layers::default() }).unwrap()
 }
 
@@ -103,7 +103,7 @@ fn collect(view: &View, family: &Family) -> Vec<(Vec<(String, String)>, Value)> 
     match family.render {
         Render::Plan(render) => {
             for (key, state) in &view.snapshot.plans {
-                let decision = view.decisions.get(key).copied();
+                let decision = view.decisions.get(key).map(|decision| &**decision);
                 let alerts = view.alerts.get(&Scope::Plan(key.clone())).map_or(&[][..], |alerts| alerts);
                 render(&PlanContext { state, decision, alerts, shown_labels: &shown_labels }, out);
             }
@@ -407,6 +407,8 @@ fn our_own_metrics_are_those_of_the_table() {
     own.count_dead_letters("log", "refused", 1);
     own.set_pending("log", Pending { messages: 1, oldest: Some(minute(0.0)) });
     own.count_delivery("log", "delivered", "ok");
+    own.set_archive_candidates("done", 1, Some(minute(0.0)));
+    own.set_archive_decisions("done", "Archive", "Due", 1);
     own.set_lease_term(1);
     own.count_lease_renewal("renewed");
     let watch = WatchId { kind: mtv_sentinel::plan::Kind::Plan, namespace: "ns".into() };

@@ -93,7 +93,7 @@ fn scrapes_of_one_generation_share_one_page_and_all_are_whole() {
 
 #[test]
 fn the_api_tells_the_derived_model() {
-    let daemon = Daemon::start("c-warm", "{cluster: test, archive: {mode: dry-run}}");
+    let daemon = Daemon::start("c-warm", "{cluster: test, archive: {policies: [{name: done}]}}");
     daemon.wait_for("migration_plans{phase=\"Succeeded\"} 2");
     let plans = daemon.json("/api/v1/plans");
     assert_eq!(plans["cluster"], "test");

@@ -23,6 +23,7 @@ mod message;
 mod mirror;
 mod phases;
 mod policy;
+mod policy_promises;
 mod progress;
 mod promises;
 mod routes;
@@ -52,6 +53,7 @@ mod web_config;
 mod webhook;
 
 // the whole program
+mod archive;
 mod cli;
 mod fleet;
 mod kills;

@@ -115,7 +115,10 @@ fn what_is_wrong_or_needs_a_start_changes_nothing_and_says_so() {
     for (wrong, why) in [
         (config(", hook: {type: webhok}", ""), "did you mean webhook?"),
         (config(", hook: {type: webhook, url_file: /not/there}", ""), "/not/there"),
-        (config("", "archive: {mode: dry-run}\nkubernetes: {page_size: 7}\n"), "a start only: kubernetes.page_size"),
+        (
+            config("", "archive: {policies: [{name: done}]}\nkubernetes: {page_size: 7}\n"),
+            "a start only: kubernetes.page_size",
+        ),
         ("notify: {".to_owned(), "sentinel.yaml"),
     ] {
         program.configure(&wrong);
@@ -124,7 +127,7 @@ fn what_is_wrong_or_needs_a_start_changes_nothing_and_says_so() {
         assert!(line.contains(why), "{line}");
         let page = program.get("/metrics");
         assert!(page.contains("mtv_sentinel_config_last_reload_successful 0\n"), "{page}");
-        assert!(program.get("/config").contains("mode: off"));
+        assert!(program.get("/config").contains("  policies: []\n"));
     }
     show(program.home.path(), &[plan("mail", "Failed")]);
     program.line("\"rule\":\"PlanFailed\"");

@@ -85,8 +85,8 @@ async fn main() -> Result<()> {
     let (http, prometheus, alertmanager, cluster) = (free_port()?, free_port()?, free_port()?, free_port()?);
     let mut command = testbed::tied(&sentinel);
     command.args(["run", "--cluster", "demo", "--listen", &format!("127.0.0.1:{http}")]);
-    command.env("MTV_SENTINEL__KUBERNETES__KUBECONFIG", &kubeconfig).env("MTV_SENTINEL__ARCHIVE__MODE", "dry-run");
-    command.env("MTV_SENTINEL__ARCHIVE__SUCCEEDED_OLDER_THAN", "1m").stdin(Stdio::null());
+    command.env("MTV_SENTINEL__KUBERNETES__KUBECONFIG", &kubeconfig);
+    command.env("MTV_SENTINEL__ARCHIVE__POLICIES", "[{name: demo, after: 1m}]").stdin(Stdio::null());
     let slack = Slack::start_with(|line| println!("{line}"))?;
     let pagerduty = PagerDuty::start_with(|line| println!("{line}"))?;
     let webhook = Webhook::start_with(|line| println!("webhook: {line}"))?;

@@ -1,9 +1,9 @@
 //! Matchers in Alertmanager's syntax: `severity="critical"`, `plan=~"web-.*"`, `{namespace!="test", rule!~"Cutover.*"}`.
 //!
-//! Used by `route`. Source of the syntax: Alertmanager's documentation of `matchers`; a label that is missing is empty, and a
+//! Used by the routes of notifications and by the archive policies. Source of the syntax: Alertmanager's documentation of `matchers`; a label that is missing is empty, and a
 //! regular expression has to match the whole value.
 
-use crate::plan::Text;
+use super::Text;
 use regex::Regex;
 use std::fmt;
 
@@ -48,7 +48,7 @@ impl Matcher {
     }
 
     /// The only value that passes, if there is but one.
-    pub(super) fn only(&self) -> Option<&str> {
+    pub fn only(&self) -> Option<&str> {
         (self.operator == Operator::Equal).then_some(&*self.value)
     }
 
