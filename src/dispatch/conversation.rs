@@ -17,7 +17,7 @@ pub struct Intent {
     pub turn: Turn,
     /// The alerts that it tells of; of a resolve, those that it ends.
     pub alerts: Vec<Alert>,
-    /// Of a digest: those that it says have ended.
+    /// Those of which the receiver knows that have ended.
     pub ended: Vec<Alert>,
 }
 
@@ -227,7 +227,7 @@ impl Conversation {
                 // What is muted or caused by something else is no part of it, unless it was told before.
                 let is_quiet = |alert: &Alert| sight.suppressed.contains(&alert.id) && !self.accounts_for(&alert.id);
                 let live = sight.live_ids();
-                let ended = self.told_of().filter(|alert| !self.threads.is_empty() && !live.contains(&alert.id));
+                let ended = self.told_of().filter(|alert| !live.contains(&alert.id));
                 let ended: AlertSet = ended.cloned().collect();
                 Intent {
                     turn,

@@ -76,7 +76,7 @@ pub struct Send {
     pub alert: Alert,
     /// The others, the worst first. At the end these two are what was told last.
     pub others: Vec<Alert>,
-    /// Of a digest that goes on: the alerts that have ended since it was last told of.
+    /// Of a conversation that goes on: the alerts that have ended since it was last told of.
     pub ended: Vec<Alert>,
 }
 

@@ -125,7 +125,7 @@ pub(super) fn gather(
         counts: if many { counts(send) } else { Vec::new() },
         worst: if many { alerts(send).take(MOST_NAMED).map(item).collect() } else { Vec::new() },
         more: if many { alerts(send).count().saturating_sub(MOST_NAMED) } else { 0 },
-        ended: send.ended.len(),
+        ended: if many { send.ended.len() } else { 0 },
         fallback: None,
     };
     message.links = link::links(&message, settings);

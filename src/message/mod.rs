@@ -74,7 +74,7 @@ pub struct Notification {
     pub term: u64,
     /// The alerts that it tells of, the worst first; none in a report.
     pub alerts: Vec<Alert>,
-    /// Of a digest that goes on: the alerts that have ended since it was last told of.
+    /// Of a conversation that goes on: the alerts that have ended since it was last told of.
     pub ended: Vec<Alert>,
     /// How it reads.
     pub message: Message,

@@ -12,7 +12,7 @@ use crate::message::Notification;
 use crate::metrics::Own;
 use crate::plan::Time;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -23,6 +23,8 @@ pub struct Notifier {
     own: Arc<Own>,
     leadership: Leadership,
     now: fn() -> Time,
+    /// Until when each receiver wants to be left alone, whoever sends to it.
+    patience: BTreeMap<Receiver, Patience>,
     /// Whether the program stops: then nothing is begun any more.
     stopping: watch::Receiver<bool>,
 }
@@ -30,7 +32,8 @@ pub struct Notifier {
 impl Notifier {
     /// `now` tells the time to those who want it in a message.
     pub fn new(senders: Senders, own: Arc<Own>, leadership: Leadership, now: fn() -> Time) -> Self {
-        Self { senders, own, leadership, now, stopping: watch::channel(false).1 }
+        let patience = BTreeMap::new();
+        Self { senders, own, leadership, now, patience, stopping: watch::channel(false).1 }
     }
 
     /// Begins nothing any more when this says so; what is under way then comes to its end.
@@ -74,7 +77,7 @@ impl Notifier {
 
     /// One task for each receiver; those that there were end when they have sent what they have.
     fn start(
-        &self,
+        &mut self,
         workers: &mut JoinSet<()>,
         done: &mpsc::UnboundedSender<Done>,
     ) -> BTreeMap<Receiver, mpsc::UnboundedSender<Notification>> {
@@ -87,8 +90,10 @@ impl Notifier {
             let (queue, due) = mpsc::unbounded_channel();
             queues.insert(name.clone(), queue);
             let office = (self.leadership.clone(), *deadline, self.stopping.clone());
+            let patience = self.patience.entry(name.clone()).or_default().clone();
             workers.spawn(work(
                 Arc::clone(sender),
+                patience,
                 office,
                 Arc::clone(&self.own),
                 self.now,
@@ -100,10 +105,34 @@ impl Notifier {
     }
 }
 
+/// Until when a receiver wants to be left alone. It outlives another configuration.
+#[derive(Clone, Debug, Default)]
+struct Patience(Arc<Mutex<Option<Instant>>>);
+
+impl Patience {
+    fn until(&self) -> MutexGuard<'_, Option<Instant>> {
+        // An instant is whole, whoever panicked.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// At least until then: what ends beside it does not make it shorter.
+    fn lasts(&self, until: Instant) {
+        let mut known = self.until();
+        *known = known.max(Some(until));
+    }
+
+    /// How long still, if at all.
+    fn left(&self) -> Option<Duration> {
+        let left = self.until().map(|until| until.saturating_duration_since(Instant::now()));
+        left.filter(|left| !left.is_zero())
+    }
+}
+
 /// Sends what is due to one receiver, a few at once. While it wants to be left alone, what comes is answered without being
 /// tried: it is decided anew when that is over, by what is true then.
 async fn work(
     sender: Arc<Sender>,
+    patience: Patience,
     (leadership, deadline, stopping): (Leadership, Duration, watch::Receiver<bool>),
     own: Arc<Own>,
     now: fn() -> Time,
@@ -112,7 +141,6 @@ async fn work(
 ) {
     let mut backoff = Backoff::default();
     let mut under_way: JoinSet<(Notification, Receipt, Duration)> = JoinSet::new();
-    let mut alone_until: Option<Instant> = None;
     loop {
         tokio::select! {
             Some(ended) = under_way.join_next(), if !under_way.is_empty() => {
@@ -121,15 +149,13 @@ async fn work(
                     let is_busy = matches!(receipt.verdict, Verdict::NotSent(..)) && !receipt.is_of_this_alone;
                     let pause = finish(notification, receipt, &mut backoff, &own, now(), (&done, dead_letters.as_ref()));
                     if is_busy {
-                        // What ends beside it does not make it shorter.
-                        alone_until = alone_until.max(Some(Instant::now() + pause));
+                        patience.lasts(Instant::now() + pause);
                     }
                 }
             }
             next = due.recv(), if under_way.len() < sender.at_once() => {
                 let Some(notification) = next else { break };
-                let left = alone_until.map(|until| until.saturating_duration_since(Instant::now()));
-                if let Some(pause) = left.filter(|left| !left.is_zero()) {
+                if let Some(pause) = patience.left() {
                     answer(&done, notification, Reason::Busy, "it is left alone", pause);
                     continue;
                 }

@@ -3,7 +3,7 @@
 use crate::support::minute;
 use mtv_sentinel::alert::{Alerts, Memory, RULES, Scope, Settings};
 use mtv_sentinel::config::{Config, Layers};
-use mtv_sentinel::dispatch::{Began, Dispatch, Due, Outcome, Routing, Send, Told};
+use mtv_sentinel::dispatch::{Began, Dispatch, Due, Outcome, Routing, Send, Told, Topic};
 use mtv_sentinel::forklift::Object;
 use mtv_sentinel::plan::{Key, Kind, Time};
 use mtv_sentinel::store::{Changes, Store};
@@ -161,7 +161,11 @@ impl Desk {
 /// A send in short.
 pub fn line(send: &Send) -> String {
     let repeat = if send.is_repeat { " (perhaps again)" } else { "" };
-    let ended = if send.ended.is_empty() { String::new() } else { format!(" ({} ended)", send.ended.len()) };
+    let ended = if send.ended.is_empty() || !matches!(send.topic, Topic::Digest(_)) {
+        String::new()
+    } else {
+        format!(" ({} ended)", send.ended.len())
+    };
     format!(
         "{} {} {} {}/{}{repeat}{ended}: {}",
         send.receiver,

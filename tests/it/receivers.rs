@@ -29,15 +29,15 @@ fn patience() -> (String, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
 }
 
 #[tokio::test]
-async fn a_retry_after_outlives_what_was_under_way_beside_it() {
+async fn a_retry_after_outlives_what_was_under_way_beside_it_and_another_configuration() {
     use mtv_sentinel::lease::Leadership;
     use mtv_sentinel::metrics::Own;
     use mtv_sentinel::notify::{Notifier, Senders};
     let (address, count) = patience();
     let hook = receiver(&format!("{{type: pagerduty, routing_key: k3y, url: 'http://{address}/v2/enqueue'}}"));
-    let senders = Senders::new(vec![("hook".into(), hook)], None, false).unwrap();
-    let (_changes, changes) = tokio::sync::mpsc::unbounded_channel();
-    let notifier = Notifier::new(senders, std::sync::Arc::new(Own::new("test", "test")), Leadership::always(), noon);
+    let senders = || Senders::new(vec![("hook".into(), hook.clone())], None, false).unwrap();
+    let (change, changes) = tokio::sync::mpsc::unbounded_channel();
+    let notifier = Notifier::new(senders(), std::sync::Arc::new(Own::new("test", "test")), Leadership::always(), noon);
     let (send, due) = tokio::sync::mpsc::unbounded_channel();
     let (finish, mut done) = tokio::sync::mpsc::unbounded_channel();
     let task = tokio::spawn(notifier.deliver(due, changes, finish));
@@ -47,8 +47,12 @@ async fn a_retry_after_outlives_what_was_under_way_beside_it() {
     for _ in 0..2 {
         assert!(done.recv().await.is_some());
     }
-    // It asked for five minutes a moment ago.
+    // It asked for five minutes a moment ago; another configuration does not change that.
     send.send(notification("PlanFailed", Turn::Firing)).unwrap();
+    assert!(done.recv().await.is_some_and(|done| done.pause > Duration::from_secs(200)));
+    assert!(change.send(senders()).is_ok());
+    send.send(notification("PlanFailed", Turn::Firing)).unwrap();
+    assert!(done.recv().await.is_some_and(|done| done.pause > Duration::from_secs(200)));
     drop(send);
     task.await.unwrap();
     assert_eq!(count.load(std::sync::atomic::Ordering::SeqCst), 2);
@@ -126,6 +130,29 @@ fn reports_of_two_clusters_are_two_groups() {
     for topic in [Topic::Campaign(noon()), Topic::Digest(noon()), Topic::Baseline(noon())] {
         assert_ne!(key("prod", topic.clone()), key("test", topic));
     }
+}
+
+#[test]
+fn a_thread_that_goes_on_tells_a_webhook_which_alert_has_ended() {
+    use crate::desk::{Desk, impatient, one_receiver};
+    use crate::dispatch::attempt;
+    use crate::support::minute;
+    let mut desk = Desk::new(one_receiver(), impatient());
+    desk.at(1.0).apply(attempt("plan", &["vm-1"], &["Executing", "Critical/VMNotFound: gone"]));
+    assert_eq!(desk.told().len(), 1, "VmFailed and PlanBlocked");
+    desk.now = minute(2.0);
+    desk.apply(attempt("plan", &["vm-1"], &["Failed"]));
+    let send = desk.ending(&mtv_sentinel::dispatch::Outcome::Delivered).remove(0);
+    let ended: Vec<&str> = send.ended.iter().map(|alert| alert.id.rule).collect();
+    assert_eq!((send.alert.id.rule, &ended[..]), ("PlanFailed", &["PlanBlocked", "VmFailed"][..]));
+    let mut posted = notification("PlanFailed", Turn::Updated);
+    (posted.alerts, posted.ended) = (vec![send.alert], send.ended);
+    let payload = payload(&posted, "2027-01-15T12:00:00Z");
+    let states: Vec<_> = payload["alerts"].as_array().unwrap().iter().map(|alert| alert["status"].clone()).collect();
+    assert_eq!(
+        (states, &payload["status"]),
+        (vec!["resolved".into(), "resolved".into(), "firing".into()], &"firing".into())
+    );
 }
 
 #[test]
