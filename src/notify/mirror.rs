@@ -15,7 +15,7 @@ use crate::plan::Time;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -32,6 +32,8 @@ const MOST_BYTES: usize = 900_000;
 /// All mirrors.
 pub struct Mirrors {
     keepers: Vec<Keeper>,
+    /// What each server of each receiver may believe to fire. It outlives another configuration.
+    accounts: BTreeMap<(Receiver, String), Arc<Mutex<Account>>>,
 }
 
 impl Mirrors {
@@ -56,16 +58,21 @@ impl Mirrors {
                 trouble: None,
             }));
         }
-        Ok(Self { keepers })
+        Ok(Self { keepers, accounts: BTreeMap::new() })
     }
 
     /// Shows what fires until the sender is gone, and what has changed last before that. Other mirrors may take the place of
-    /// these; what only these were shown ends by itself then.
+    /// these. A server that is there still is told what has ended; what another one was shown ends by itself.
     pub async fn keep(mut self, mut shown: watch::Receiver<Shown>, mut changes: mpsc::UnboundedReceiver<Self>) {
         loop {
-            let mut tasks: JoinSet<()> = self.keepers.into_iter().map(|keeper| keeper.keep(shown.clone())).collect();
+            let mut tasks = JoinSet::new();
+            for keeper in self.keepers {
+                let whose = (keeper.receiver.clone(), keeper.server.url.clone());
+                let account = Arc::clone(self.accounts.entry(whose).or_default());
+                tasks.spawn(keeper.keep(account, shown.clone()));
+            }
             tokio::select! {
-                Some(others) = changes.recv() => self = others,
+                Some(others) = changes.recv() => self = Self { accounts: self.accounts, ..others },
                 () = async { drop(shown.wait_for(|_| false).await) } => {
                     while tasks.join_next().await.is_some() {}
                     return;
@@ -88,9 +95,10 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn keep(mut self, mut shown: watch::Receiver<Shown>) {
+    async fn keep(mut self, account: Arc<Mutex<Account>>, mut shown: watch::Receiver<Shown>) {
         let interval = self.sender.config.resend_interval;
-        let mut account = Account::default();
+        // The one before may be in the middle of a post.
+        let mut account = account.lock().await;
         // Nothing is told of before everything has been seen.
         if shown.wait_for(Option::is_some).await.is_err() {
             return;

@@ -3,6 +3,8 @@
 use crate::cli::{Daemon, command};
 use crate::hook::{listen, serve, status};
 use crate::restart::{plan, show};
+use mtv_sentinel::plan::Time;
+use mtv_sentinel::watch::Clock;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -102,10 +104,17 @@ fn an_alertmanager_that_is_added_is_shown_what_fires_and_one_that_is_removed_is_
         assert!(head.starts_with("POST /api/v2/alerts "), "{head}");
         assert_eq!((&body[0]["labels"]["alertname"], &body[0]["labels"]["plan"]), (&"PlanFailed".into(), &"old".into()));
     }
+    // What is not looked for any more has ended, and the server is told so.
+    let am = format!(", am: {{type: alertmanager, urls: ['http://{address}'], resend_interval: 1s}}");
+    program.configure(&config(&am, "alerts: {off: [PlanFailed]}\n"));
+    program.hang_up();
+    let has_ended = |body: &Value| body[0]["endsAt"].as_str().and_then(Time::parse).is_some_and(|at| at < Clock::wall());
+    while !has_ended(&posts.recv().unwrap().1) {}
     program.configure(&config("", ""));
     program.hang_up();
-    program.line("the configuration was read anew");
-    program.line("the configuration was read anew");
+    for _ in 0..3 {
+        program.line("the configuration was read anew");
+    }
     while posts.recv_timeout(std::time::Duration::from_millis(2500)).is_ok() {}
 }
 
