@@ -200,11 +200,20 @@ impl Office {
                 }
                 let _ = tell.send(Charge::Ends);
             }
-            // Somebody else has written the ledger, and the lease knows of it in a moment; or it does not, and then it is right.
+            // Somebody else has written the ledger, and the lease knows of it in a moment; or it does not, and then it is right:
+            // another term begins, with a number of its own.
             let deposed = matches!(stands, Standing::Leading { .. });
+            let another = async {
+                if deposed && !self.has_lease {
+                    return tokio::time::sleep(PAUSES.1).await;
+                }
+                if deposed && tokio::time::timeout(PAUSES.1, changes(&mut standing, &stands)).await.is_err() {
+                    self.leadership.resign();
+                }
+                changes(&mut standing, &stands).await;
+            };
             tokio::select! {
-                _ = standing.wait_for(|now| *now != stands) => {}
-                () = tokio::time::sleep(PAUSES.1), if deposed => {}
+                () = another => {}
                 () = tell.closed() => return,
             }
         }
@@ -233,12 +242,17 @@ impl Office {
     }
 }
 
-/// Until this term has ended.
-async fn left(standing: &mut watch::Receiver<Standing>, term: u64) {
+/// Until this replica stands otherwise.
+async fn changes(standing: &mut watch::Receiver<Standing>, from: &Standing) {
     // An error means that the elector has ended, which it does last of all.
-    if standing.wait_for(|now| *now != Standing::Leading { term }).await.is_err() {
+    if standing.wait_for(|now| now != from).await.is_err() {
         std::future::pending::<()>().await;
     }
+}
+
+/// Until this term has ended.
+async fn left(standing: &mut watch::Receiver<Standing>, term: u64) {
+    changes(standing, &Standing::Leading { term }).await;
 }
 
 /// A term that begins.

@@ -81,6 +81,9 @@ impl Elector {
                 () = &mut stop => break,
                 () = tokio::time::sleep(pause) => {}
             }
+            if self.leadership.take_resignation() {
+                self.election.step_down();
+            }
             self.election.expire((self.clock)());
             self.publish();
         }

@@ -12,6 +12,7 @@ pub use elector::Elector;
 
 use election::Held;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -92,6 +93,8 @@ struct Shared {
     grant: Mutex<Grant>,
     trouble: Mutex<Option<String>>,
     standing: watch::Sender<Standing>,
+    /// Whether the term is to be given up.
+    resigned: AtomicBool,
 }
 
 /// What may be permitted.
@@ -113,7 +116,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Leadership {
     fn new(clock: Clock, grant: Grant, standing: Standing) -> Self {
         let (standing, _) = watch::channel(standing);
-        Self(Arc::new(Shared { clock, grant: Mutex::new(grant), trouble: Mutex::new(None), standing }))
+        Self(Arc::new(Shared {
+            clock,
+            grant: Mutex::new(grant),
+            trouble: Mutex::new(None),
+            standing,
+            resigned: AtomicBool::new(false),
+        }))
     }
 
     /// That of a program without a lease: it always leads.
@@ -138,6 +147,16 @@ impl Leadership {
     /// How this replica stands, now and as it changes.
     pub fn standing(&self) -> watch::Receiver<Standing> {
         self.0.standing.subscribe()
+    }
+
+    /// Gives the term up, so that another one begins, here or elsewhere: somebody else has acted in it.
+    pub fn resign(&self) {
+        self.0.resigned.store(true, Ordering::SeqCst);
+    }
+
+    /// Answers once whether it was given up.
+    fn take_resignation(&self) -> bool {
+        self.0.resigned.swap(false, Ordering::SeqCst)
     }
 
     /// What keeps from the lease, in the server's words; for those who ask how the program does.

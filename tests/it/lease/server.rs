@@ -292,3 +292,17 @@ async fn a_process_that_wakes_up_is_permitted_nothing_before_its_elector_has_run
     until(|| replica.term() > term && replica.leadership.permit(ACTION).is_some()).await;
     replica.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_term_that_is_given_up_is_followed_by_another_one_and_permits_of_it_are_over() {
+    let plane = shared().await;
+    namespace(plane, "lease-resigned");
+    grant(plane, "lease-resigned");
+    let one = Replica::start(plane, short("lease-resigned", "one"), &plane.url(), lease::boot_time).await;
+    until(|| one.term() == 1).await;
+    let permit = one.leadership.permit(ACTION).unwrap();
+    one.leadership.resign();
+    until(|| one.term() == 2).await;
+    assert_eq!((permit.term(), one.leadership.permit(ACTION).unwrap().term()), (1, 2));
+    one.stop().await;
+}
