@@ -5,6 +5,9 @@ use super::setting::{Count, words};
 use super::source::Source;
 use std::path::PathBuf;
 
+/// Each part is read at the start of a term and written at least once a minute.
+const MOST_PARTS: u32 = 256;
+
 closed_enum! {
     /// Where the ledger is.
     #[derive(Default)]
@@ -51,6 +54,9 @@ impl LedgerConfig {
                 errors.push("ledger.store", "configmaps need the source cluster");
             }
             LedgerStore::Auto | LedgerStore::Folder | LedgerStore::ConfigMaps | LedgerStore::Memory => {}
+        }
+        if self.parts.0 > MOST_PARTS {
+            errors.push("ledger.parts", format!("is {}; it takes 1 to {MOST_PARTS}", self.parts.0));
         }
         if self.name.is_empty() {
             errors.push("ledger.name", "is empty; ConfigMaps have a name");

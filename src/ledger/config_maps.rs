@@ -137,8 +137,20 @@ impl ConfigMaps {
     /// # Errors
     /// [`WriteError::Deposed`] if somebody has written it in a later term.
     pub async fn write(&mut self, part: u16, epoch: u64, text: &str) -> Result<(), WriteError> {
+        self.put(part, epoch, text, MOST_CONFLICTS).await
+    }
+
+    /// Marks a part that was read as one of this term. What somebody has written since is not replaced: it has not been read.
+    ///
+    /// # Errors
+    /// If it is another than was read; also [`WriteError::Deposed`].
+    pub async fn mark(&mut self, part: u16, epoch: u64, text: &str) -> Result<(), WriteError> {
+        self.put(part, epoch, text, 1).await
+    }
+
+    async fn put(&mut self, part: u16, epoch: u64, text: &str, tries: usize) -> Result<(), WriteError> {
         let name = self.object(part);
-        for _ in 0..MOST_CONFLICTS {
+        for _ in 0..tries {
             let known = self.known.get(&part).cloned();
             let known = known.unwrap_or_default();
             let is_new = known.metadata.resource_version.is_none();
@@ -168,7 +180,7 @@ impl ConfigMaps {
                 }
             }
         }
-        Err(anyhow::anyhow!("ConfigMap {name} is written by somebody else all the time").into())
+        Err(anyhow::anyhow!("ConfigMap {name} is written by somebody else at the same time").into())
     }
 
     fn make(&self, name: &str, known: Known, text: &str) -> ConfigMap {

@@ -102,7 +102,7 @@ impl Keeper {
             );
         }
         for (head, text) in stored.iter().filter_map(|stored| restamp(&stored.text, epoch)) {
-            place.write(head.part, epoch, text).await?;
+            place.mark(head.part, epoch, text).await?;
             own.count_ledger_write();
         }
         own.count_ledger_conflicts(place.take_conflicts());

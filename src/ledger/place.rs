@@ -62,6 +62,18 @@ impl Place {
         }
     }
 
+    /// Marks a part that was read as one of this term.
+    ///
+    /// # Errors
+    /// If it is another than was read.
+    pub(super) async fn mark(&mut self, part: u16, epoch: u64, text: String) -> Result<(), WriteError> {
+        match self {
+            // The lock keeps everybody else out.
+            Self::Folder(_) => self.write(part, epoch, text).await,
+            Self::ConfigMaps(maps) => maps.mark(part, epoch, &text).await,
+        }
+    }
+
     /// Removes the parts from this number on.
     ///
     /// # Errors

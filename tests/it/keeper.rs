@@ -289,3 +289,19 @@ async fn who_stops_does_not_wait_for_a_disk_that_cannot_be_written_and_lets_noth
     keeping.task.await.unwrap().unwrap();
     assert_eq!(keeping.released.recv().await, None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_after_it_was_read_is_not_replaced_by_the_mark_of_a_term() {
+    let [_, maps] = Home::both("read-then-written").await;
+    let (mut first, _) = maps.open(1).await;
+    first.save(&account(&["mail"]), 1).await;
+    let Home::ConfigMaps(plane, name) = &maps else { panic!() };
+    let mut second = ConfigMaps::new(plane.client().await.unwrap(), name, "sentinel");
+    let read = second.read(1).await.unwrap().remove(0).text;
+    first.save(&account(&["mail", "web"]), 2).await;
+    let latest = maps.text(0);
+    let refused = second.mark(0, u64::MAX, &read).await;
+    assert!(matches!(&refused, Err(WriteError::Other(why)) if why.to_string().contains("at the same time")), "{refused:?}");
+    assert_eq!(maps.text(0), latest);
+    first.end().await;
+}
